@@ -129,6 +129,12 @@ class _MissingOps(types.ModuleType):
 def _mmcv_ext_needed() -> bool:
     if 'mmcv._ext' in sys.modules:
         return False
+    if importlib.util.find_spec('mmcv') is None:
+        raise ImportError(
+            'Neither mmcv nor mmcv-lite is installed. mmcv-lite is enough for '
+            'most models: pip install "mmtat[lite]". The full one: pip '
+            'install "mmcv==2.1.0".'
+        )
     return importlib.util.find_spec('mmcv._ext') is None
 
 
@@ -247,7 +253,9 @@ def safe_globals() -> List[Any]:
         type(np.dtype('int64')),
     ]
     for core in ('numpy.core', 'numpy._core'):
-        allowed.append(_renamed(reconstruct, f'{core}.multiarray._reconstruct'))
+        allowed.append(
+            _renamed(reconstruct, f'{core}.multiarray._reconstruct')
+        )
         allowed.append(_renamed(scalar, f'{core}.multiarray.scalar'))
     return allowed
 
@@ -379,7 +387,9 @@ def _apply_model_hooks() -> None:
     @functools.wraps(register_hooks)
     def register_with_model_hooks(self, *args, **kwargs):
         register_hooks(self, *args, **kwargs)
-        model = self.model.module if is_model_wrapper(self.model) else self.model
+        model = (
+            self.model.module if is_model_wrapper(self.model) else self.model
+        )
         for hook in getattr(model, 'required_hooks', lambda: [])():
             if not any(type(known) is type(hook) for known in self.hooks):
                 self.register_hook(hook)

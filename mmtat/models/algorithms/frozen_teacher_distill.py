@@ -1,0 +1,280 @@
+"""Distillation from a frozen teacher, by any of mmrazor's distillers."""
+
+from typing import Any, Dict, List, Optional, Union
+
+import torch
+from mmengine.model import BaseModel
+from mmengine.structures import BaseDataElement
+from mmrazor.models.algorithms import BaseAlgorithm
+from mmrazor.models.distillers import BaseDistiller
+from mmrazor.models.utils import add_prefix
+from mmrazor.registry import MODELS as MMRAZOR_MODELS
+from torch import Tensor, nn
+
+from mmtat.registry import MODELS
+
+from ..utils import (
+    DistillDataPreprocessor,
+    FrozenTeacher,
+    attach,
+    build_model,
+    check_sources,
+    clear,
+    dry_run,
+    resolve_model_config,
+    teacher_preprocessor,
+    without_pretrained,
+)
+from ..utils.model_config import ModelSource
+from ..utils.teacher_checkpoint import CheckpointSource
+from .student_state import rename_for_load, rename_for_save
+
+
+@MODELS.register_module()
+class FrozenTeacherDistill(BaseAlgorithm):
+    """A ``SingleTeacherDistill`` whose teacher only teaches.
+
+    The teacher is always in eval mode, builds no graph, ends its forward
+    with the last recorded layer, sees its own normalisation, and is in no
+    state dict, optimizer, EMA copy, DDP module or checkpoint. What is saved
+    is the student, by the student's own names; the distiller's state has an
+    entry of its own in the checkpoint.
+
+    Args:
+        architecture (dict | str | BaseModel): The student: a model config,
+            the name or path of a config, or a built model.
+        teacher (dict | str | BaseModel): Likewise.
+        teacher_ckpt (str | dict, optional): Path or URL of the teacher's
+            weights, or ``dict(checkpoint=..., prefix=...)``. It is read when
+            training begins, and not for testing or inference. None takes a
+            built teacher as it is; a teacher from a config then is random,
+            and a warning says so.
+        distiller (dict | BaseDistiller): A ``ConfigurableDistiller`` or a
+            subclass; types without a scope are mmrazor's.
+        data_preprocessor (dict | nn.Module, optional): For a student that
+            has none of its own, as the Runner passes it.
+        init_cfg (dict, optional): Of :class:`BaseModule`.
+        pretrained, train_cfg, test_cfg (None): Accepted because
+            ``mmseg.apis.init_model`` sets them; belong to the architecture.
+
+    Raises:
+        TypeError: An argument is of the wrong kind.
+        ValueError: A config or a layer is not found, or the distiller
+            cannot work on the recorded maps.
+    """
+
+    def __init__(
+        self,
+        architecture: ModelSource,
+        teacher: ModelSource,
+        teacher_ckpt: Optional[CheckpointSource] = None,
+        distiller: Union[Dict, BaseDistiller, None] = None,
+        data_preprocessor: Union[Dict, nn.Module, None] = None,
+        init_cfg: Optional[Dict] = None,
+        pretrained: None = None,
+        train_cfg: None = None,
+        test_cfg: None = None,
+    ) -> None:
+        for name, value in (
+            ('pretrained', pretrained),
+            ('train_cfg', train_cfg),
+            ('test_cfg', test_cfg),
+        ):
+            if value is not None:
+                raise ValueError(
+                    f'{name} belongs to the architecture: set '
+                    f'architecture=dict({name}={value!r}, ...)'
+                )
+        student = _build_student(architecture, data_preprocessor)
+        # In-place activations stay: recorders keep copies where needed.
+        super().__init__(student, None, init_cfg, module_inplace=True)
+        with torch.random.fork_rng(devices=[]):
+            # The student's random stream is that of a run without a teacher.
+            self.distiller = _build_distiller(distiller)
+            self._teacher = self._prepare_teacher(teacher, teacher_ckpt)
+        own = teacher_preprocessor(
+            self.data_preprocessor, self.teacher.data_preprocessor
+        )
+        if own is not None:
+            self.data_preprocessor = DistillDataPreprocessor(
+                self.data_preprocessor, own
+            )
+        #: Set by mmrazor's StopDistillHook.
+        self.distillation_stopped = False
+        self._register_state_dict_hook(rename_for_save)
+        self.register_load_state_dict_pre_hook(rename_for_load)
+
+    @property
+    def student(self) -> BaseModel:
+        """The student, alias of ``architecture``."""
+        return self.architecture
+
+    @property
+    def teacher(self) -> BaseModel:
+        """The teacher; not a submodule."""
+        return self._teacher.model
+
+    @staticmethod
+    def required_hooks() -> List[Dict]:
+        """Hooks that the Runner adds for this model.
+
+        Returns:
+            list[dict]: Hook configs.
+        """
+        return [
+            dict(type='mmtat.SaveStudentHook'),
+            dict(type='mmtat.RestoreDistillerHook'),
+        ]
+
+    def init_weights(self) -> None:
+        """Initialise student and distiller, and load the teacher.
+
+        Raises:
+            ValueError: The teacher's file does not hold what the recorded
+                layers depend on.
+        """
+        super().init_weights()
+        self.load_teacher()
+
+    def load_teacher(self) -> None:
+        """Load the teacher's checkpoint, once.
+
+        Raises:
+            ValueError: See :meth:`init_weights`.
+        """
+        self._teacher.load()
+        if hasattr(self.distiller, 'init_ofd_connectors'):
+            # Margins of mmrazor's OFDDistiller come from trained norms.
+            self.distiller.init_ofd_connectors(self.teacher)
+
+    def forward(
+        self,
+        inputs: Tensor,
+        data_samples: Optional[List[BaseDataElement]] = None,
+        mode: str = 'tensor',
+        teacher_inputs: Optional[Tensor] = None,
+    ) -> Any:
+        """Losses of both, or the student's predictions or tensors.
+
+        Args:
+            inputs (Tensor): (N, C, H, W), preprocessed for the student.
+            data_samples (list[BaseDataElement], optional): Of the batch.
+            mode (str): 'loss', 'predict' or 'tensor'; the last two are the
+                student's alone.
+            teacher_inputs (Tensor, optional): (N, C, H, W), preprocessed
+                for the teacher where that differs.
+
+        Returns:
+            dict | list | Tensor | tuple: As the student's ``forward``.
+        """
+        if mode == 'loss':
+            return self.loss(inputs, data_samples, teacher_inputs)
+        return self.architecture(inputs, data_samples, mode=mode)
+
+    def loss(
+        self,
+        inputs: Tensor,
+        data_samples: Optional[List[BaseDataElement]] = None,
+        teacher_inputs: Optional[Tensor] = None,
+    ) -> Dict[str, Tensor]:
+        """The student's losses and the distiller's.
+
+        Args:
+            inputs (Tensor): (N, C, H, W), preprocessed for the student.
+            data_samples (list[BaseDataElement], optional): Of the batch.
+            teacher_inputs (Tensor, optional): See :meth:`forward`.
+
+        Returns:
+            dict[str, Tensor]: Keys begin with 'student.' or 'distill.'.
+        """
+        if self.distillation_stopped:
+            losses = self.architecture(inputs, data_samples, mode='loss')
+            return {**add_prefix(losses, 'student'), **self._no_distill_loss()}
+        distiller = self.distiller
+        try:
+            distiller.set_deliveries_override(False)
+            own = inputs if teacher_inputs is None else teacher_inputs
+            self._teacher.record(distiller, own, data_samples)
+            distiller.set_deliveries_override(True)
+            attach(
+                distiller.student_recorders,
+                self.architecture,
+                self._overwritten,
+            )
+            with distiller.student_recorders, distiller.deliveries:
+                losses = self.architecture(inputs, data_samples, mode='loss')
+            losses = add_prefix(losses, 'student')
+            losses.update(
+                add_prefix(distiller.compute_distill_losses(), 'distill')
+            )
+        finally:
+            clear(distiller.student_recorders)
+            clear(distiller.teacher_recorders)
+        return losses
+
+    def _no_distill_loss(self) -> Dict[str, Tensor]:
+        """0, with a gradient for each parameter that DDP waits for."""
+        parameters = [p for p in self.distiller.parameters() if p.requires_grad]
+        if not parameters:
+            return {}
+        zero = sum(parameter.sum() for parameter in parameters) * 0
+        return {'distill.loss_stopped': zero}
+
+    def _prepare_teacher(
+        self, source: ModelSource, checkpoint: Optional[CheckpointSource]
+    ) -> FrozenTeacher:
+        trained = isinstance(source, BaseModel)
+        if not trained:
+            config, zoo_weights = resolve_model_config(source, 'teacher')
+            checkpoint = checkpoint or zoo_weights
+            source = without_pretrained(config)
+        model = build_model(source, 'teacher')
+        runs = {}
+        for role, part in (('student', self.architecture), ('teacher', model)):
+            manager = getattr(self.distiller, f'{role}_recorders')
+            check_sources(manager, part, role)
+            getattr(self.distiller, f'prepare_from_{role}')(part)
+            known = getattr(self.distiller, 'runs', {})
+            runs[role] = known.get(role) or dry_run(part, manager)
+        self._overwritten = runs['student'].overwritten
+        for role, part in (('student', self.architecture), ('teacher', model)):
+            attach(
+                getattr(self.distiller, f'{role}_recorders'),
+                part,
+                runs[role].overwritten,
+            )
+        return FrozenTeacher(model, checkpoint, runs['teacher'], trained)
+
+    def _apply(self, fn: Any, *args: Any, **kwargs: Any) -> nn.Module:
+        if '_teacher' in self.__dict__:
+            self._teacher.apply_to_tensors(fn)
+        return super()._apply(fn, *args, **kwargs)
+
+
+def _build_student(
+    source: ModelSource, data_preprocessor: Union[Dict, nn.Module, None]
+) -> BaseModel:
+    if isinstance(source, BaseModel):
+        return source
+    config, zoo_weights = resolve_model_config(source, 'architecture')
+    if data_preprocessor is not None:
+        config.setdefault('data_preprocessor', data_preprocessor)
+    if zoo_weights is not None:
+        config['init_cfg'] = dict(type='Pretrained', checkpoint=zoo_weights)
+    return build_model(config, 'architecture')
+
+
+def _build_distiller(
+    distiller: Union[Dict, BaseDistiller, None],
+) -> BaseDistiller:
+    if isinstance(distiller, dict):
+        distiller = MMRAZOR_MODELS.build(dict(dict(_scope_='mmrazor'), **distiller))
+    if not isinstance(distiller, BaseDistiller) or not hasattr(
+        distiller, 'teacher_recorders'
+    ):
+        raise TypeError(
+            'distiller must be the config of a ConfigurableDistiller, such '
+            "as dict(type='mmtat.TaTDistiller', ...), or a built one, got "
+            f'{type(distiller)}'
+        )
+    return distiller

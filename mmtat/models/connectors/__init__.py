@@ -1,0 +1,9 @@
+from .anchor_point_connector import AnchorPointConnector
+from .embedding_connector import EmbeddingConnector
+from .patch_group_connector import PatchGroupConnector
+
+__all__ = [
+    'AnchorPointConnector',
+    'EmbeddingConnector',
+    'PatchGroupConnector',
+]

@@ -1,0 +1,177 @@
+"""TaT between one layer of the student and one of the teacher."""
+
+from typing import Any, Dict, Optional
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..connectors import (
+    AnchorPointConnector,
+    EmbeddingConnector,
+    PatchGroupConnector,
+)
+from ..losses import TaTLoss
+
+FORMULATIONS = ('released', 'paper')
+
+#: Branches, their connectors, and the log keys that they end in.
+BRANCHES = {
+    'whole': (nn.Identity, ''),
+    'patch_group': (PatchGroupConnector, '_patch_group'),
+    'anchor_point': (AnchorPointConnector, '_anchor_point'),
+}
+
+
+class TaTLayer(nn.Module):
+    """Embeds one pair of maps once and distils it by one or more branches.
+
+    In ``released`` a student position looks over the teacher's positions
+    (query = student, key = teacher); in ``paper`` a teacher position looks
+    over the student's (query = teacher, key = student). The value is the
+    student's and the target the teacher's raw map in both.
+
+    Args:
+        student_channels (int): Channels of the student's map.
+        teacher_channels (int): Channels of the teacher's map.
+        formulation (str): 'released' or 'paper'.
+        query, key, value (dict, optional): Arguments of
+            :class:`EmbeddingConnector` but its channels; None for the
+            identity.
+        branches (dict[str, dict]): 'whole', 'patch_group', 'anchor_point':
+            their connectors' arguments and ``loss_weight``.
+        resize (bool): Whether a student's map of another size is resized to
+            the teacher's.
+
+    Raises:
+        ValueError: Unknown names, or an identity between different numbers
+            of channels.
+    """
+
+    def __init__(
+        self,
+        student_channels: int,
+        teacher_channels: int,
+        formulation: str,
+        query: Optional[Dict],
+        key: Optional[Dict],
+        value: Optional[Dict],
+        branches: Dict[str, Dict],
+        resize: bool,
+    ) -> None:
+        super().__init__()
+        self.formulation = formulation
+        self.resize = resize
+        sources = dict(student=student_channels, teacher=teacher_channels)
+        for name, config in (('query', query), ('key', key), ('value', value)):
+            source = self._source(name)
+            embedding = _build_embedding(
+                name, config, source, sources[source], teacher_channels
+            )
+            setattr(self, name, embedding)
+        self.connectors = nn.ModuleDict()
+        self.losses = nn.ModuleDict()
+        for name, arguments in branches.items():
+            arguments = dict(arguments)
+            self.losses[name] = TaTLoss(arguments.pop('loss_weight', 1.0))
+            self.connectors[name] = BRANCHES[name][0](**arguments)
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Dict[str, Tensor]:
+        """Compute the branches' losses.
+
+        Args:
+            student (Tensor): (B, Cs, Hs, Ws), with gradient.
+            teacher (Tensor): (B, Ct, Ht, Wt), without.
+
+        Returns:
+            dict[str, Tensor]: Branch name to scalar loss.
+
+        Raises:
+            ValueError: Maps of different sizes that are not resized, or that
+                a branch cannot cut; the message names the argument.
+        """
+        student = self._resized(student, teacher)
+        maps = dict(student=student, teacher=teacher.detach())
+        target = maps['teacher']
+        query = self.query(maps[self._source('query')])
+        key = self.key(maps[self._source('key')])
+        value = self.value(maps['student'])
+        losses = {}
+        for name, connector in self.connectors.items():
+            losses[name] = self.losses[name](
+                connector(query),
+                connector(key),
+                connector(value),
+                connector(target),
+            )
+        return losses
+
+    def _source(self, name: str) -> str:
+        if name == 'value':
+            return 'student'
+        student = 'query' if self.formulation == 'released' else 'key'
+        return 'student' if name == student else 'teacher'
+
+    def _resized(self, student: Tensor, teacher: Tensor) -> Tensor:
+        if student.shape[2:] == teacher.shape[2:]:
+            return student
+        if self.resize:
+            return F.interpolate(
+                student, teacher.shape[2:], mode='bilinear'
+            )
+        if self.formulation == 'released':
+            raise ValueError(
+                f"student map {tuple(student.shape[2:])} and teacher map "
+                f'{tuple(teacher.shape[2:])} must have equal sizes in the '
+                "formulation 'released': its keys are the teacher's and its "
+                "values the student's; set resize=True, or formulation="
+                "'paper'"
+            )
+        return student
+
+
+def _build_embedding(
+    name: str,
+    config: Optional[Dict],
+    source: str,
+    in_channels: int,
+    out_channels: int,
+) -> nn.Module:
+    if config is not None:
+        return EmbeddingConnector(in_channels, out_channels, **config)
+    if in_channels != out_channels:
+        raise ValueError(
+            f'{name}=None is the identity on the {source} map, which has '
+            f'{in_channels} channels, but {out_channels} are needed: give '
+            f'{name} an embedding, such as dict(kernel_size=1)'
+        )
+    return nn.Identity()
+
+
+def check_branches(branches: Any) -> None:
+    """Raise unless ``branches`` names branches and their arguments.
+
+    Args:
+        branches (dict[str, dict]): See :class:`TaTLayer`.
+
+    Raises:
+        TypeError: Not a dict of dicts.
+        ValueError: Empty, or an unknown branch.
+    """
+    if not isinstance(branches, dict):
+        raise TypeError(
+            f'branches must be a dict of dicts, got {type(branches)}'
+        )
+    if not branches:
+        raise ValueError(
+            f'branches must name at least one of {", ".join(BRANCHES)}'
+        )
+    for name, arguments in branches.items():
+        if name not in BRANCHES:
+            raise ValueError(
+                f'branches: unknown {name!r}; there are {", ".join(BRANCHES)}'
+            )
+        if not isinstance(arguments, dict):
+            raise TypeError(
+                f'branches: {name} must be a dict of arguments, got '
+                f'{arguments!r}'
+            )

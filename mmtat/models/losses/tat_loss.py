@@ -1,0 +1,61 @@
+"""The TaT loss as a registered module."""
+
+from torch import Tensor, nn
+
+from mmtat.ops import target_aware_loss
+from mmtat.registry import MODELS
+
+
+@MODELS.register_module()
+class TaTLoss(nn.Module):
+    """Distil a target to all positions of the student, by attention.
+
+    `Knowledge Distillation via the Target-aware Transformer
+    <https://arxiv.org/abs/2205.10793>`_, Eq. 3-5 (numbering inferred). It
+    has no parameters: query, key and value come embedded.
+
+    Args:
+        loss_weight (float): Factor of the loss. Defaults to 1.0.
+
+    Raises:
+        ValueError: ``loss_weight`` is negative or no number.
+
+    Examples:
+        >>> loss = TaTLoss(loss_weight=0.1)
+        >>> query, key, value, target = torch.rand(4, 2, 8, 5, 5)
+        >>> loss(query, key, value, target).shape
+        torch.Size([])
+    """
+
+    def __init__(self, loss_weight: float = 1.0) -> None:
+        super().__init__()
+        if not isinstance(loss_weight, (int, float)) or not loss_weight >= 0:
+            raise ValueError(
+                'loss_weight must be a number of at least 0, got '
+                f'{loss_weight!r}'
+            )
+        self.loss_weight = loss_weight
+
+    def forward(
+        self, query: Tensor, key: Tensor, value: Tensor, target: Tensor
+    ) -> Tensor:
+        """Weighted mean squared error of the attended value.
+
+        Args:
+            query (Tensor): (N, C, Hq, Wq), any floating dtype.
+            key (Tensor): (N, C, Hk, Wk).
+            value (Tensor): (N, Cv, Hk, Wk).
+            target (Tensor): (N, Cv, Hq, Wq).
+
+        Returns:
+            Tensor: Scalar, float32 (float64 for float64 arguments).
+
+        Raises:
+            TypeError: An argument is not a tensor.
+            ValueError: Shapes do not fit; the message names the argument.
+        """
+        return self.loss_weight * target_aware_loss(query, key, value, target)
+
+    def extra_repr(self) -> str:
+        """The weight, for printing."""
+        return f'loss_weight={self.loss_weight}'

@@ -1,0 +1,256 @@
+"""What a model's recorded layers give and need, found by a run on no data."""
+
+import contextlib
+from dataclasses import dataclass, field
+from typing import Any, Dict, FrozenSet, Iterator, List, Optional, Tuple
+
+import torch
+from mmrazor.models.task_modules import RecorderManager
+from mmrazor.models.task_modules.recorder import (
+    ModuleInputsRecorder,
+    ModuleOutputsRecorder,
+    ParameterRecorder,
+)
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_flatten, tree_map
+
+DEFAULT_SIZE = (224, 224)
+
+
+@dataclass
+class DryRun:
+    """What one run of a model showed.
+
+    Attributes:
+        records (dict[str, list]): Per module recorder what each call left,
+            every tensor replaced by its shape (batch size 1).
+        calls (int): Calls of recorded modules in all.
+        used (frozenset[str]): Parameters and buffers read until the last
+            recorded call, by their names in the state dict.
+        overwritten (frozenset[str]): Recorders whose tensors are changed in
+            place after they were recorded.
+        heads (tuple[str] | None): Heads that must be run one by one; None
+            where ``mode='tensor'`` reaches every recorded module.
+        complete (bool): Whether every recorder is served by module calls or
+            parameters, and all were reached.
+    """
+
+    records: Dict[str, List[Any]] = field(default_factory=dict)
+    calls: int = 0
+    used: FrozenSet[str] = frozenset()
+    overwritten: FrozenSet[str] = frozenset()
+    heads: Optional[Tuple[str, ...]] = None
+    complete: bool = True
+
+
+def module_recorders(manager: RecorderManager) -> Dict[str, Any]:
+    """The recorders of ``manager`` that hook a module, by their names."""
+    return {
+        name: recorder
+        for name, recorder in manager.recorders.items()
+        if isinstance(recorder, ModuleOutputsRecorder)
+    }
+
+
+def input_size(model: nn.Module) -> Tuple[Tuple[int, int], bool]:
+    """Height and width of a model's training input, and if they are known.
+
+    Args:
+        model (nn.Module): With a ``data_preprocessor`` that has a ``size``,
+            or a backbone that has an ``img_size``; else 224x224 is assumed.
+
+    Returns:
+        tuple[tuple[int, int], bool]: (height, width) in pixels, known.
+    """
+    size = getattr(getattr(model, 'data_preprocessor', None), 'size', None)
+    if size is None:
+        size = getattr(getattr(model, 'backbone', None), 'img_size', None)
+    if size is None:
+        return DEFAULT_SIZE, False
+    if isinstance(size, int):
+        size = (size, size)
+    return (int(size[0]), int(size[1])), True
+
+
+def run_model(
+    model: nn.Module,
+    inputs: Tensor,
+    data_samples: Any = None,
+    heads: Optional[Tuple[str, ...]] = None,
+) -> None:
+    """Run a model's layers without its losses or its predictions.
+
+    Args:
+        model (nn.Module): A :class:`BaseModel`.
+        inputs (Tensor): (N, C, H, W), preprocessed images.
+        data_samples (list, optional): Passed on to ``mode='tensor'``.
+        heads (tuple[str], optional): Run ``extract_feat`` and these heads
+            in the place of ``mode='tensor'``, which leaves auxiliary heads
+            out.
+    """
+    if heads is None:
+        model(inputs, data_samples, mode='tensor')
+        return
+    features = model.extract_feat(inputs)
+    for name in heads:
+        head = getattr(model, name)
+        for part in head if isinstance(head, nn.ModuleList) else [head]:
+            part(features)
+
+
+def dry_run(
+    model: nn.Module,
+    manager: RecorderManager,
+    size: Optional[Tuple[int, int]] = None,
+) -> DryRun:
+    """Run ``model`` on fake tensors and watch what its recorders would see.
+
+    Nothing is computed and nothing kept: weights, random state and training
+    flags stay as they are. A model that cannot run on fake tensors is run
+    on a real image of zeros.
+
+    Args:
+        model (nn.Module): A :class:`BaseModel`, on a CPU.
+        manager (RecorderManager): Its recorders.
+        size (tuple[int, int], optional): Height and width of the input, by
+            default :func:`input_size`.
+
+    Returns:
+        DryRun: What was seen; incomplete where a recorder is not served by
+        module calls, or a module was not reached.
+    """
+    recorders = module_recorders(manager)
+    others = set(manager.recorders) - set(recorders)
+    watched = all(
+        isinstance(manager.recorders[name], ParameterRecorder)
+        for name in others
+    )
+    ways = [None]
+    if hasattr(model, 'extract_feat'):
+        ways.append(_recorded_heads(model, recorders))
+    for heads in ways:
+        run = _watch(model, recorders, size, heads)
+        reached = all(run.records.get(name) for name in recorders)
+        if reached:
+            break
+    parameters = {manager.recorders[name].source for name in others if watched}
+    run.used |= parameters
+    run.complete = reached and watched
+    return run
+
+
+def _recorded_heads(model: nn.Module, recorders: Dict) -> Tuple[str, ...]:
+    """Top-level parts beside backbone and neck that hold recorded layers."""
+    tops = {r.source.split('.')[0] for r in recorders.values()}
+    return tuple(
+        name
+        for name, _ in model.named_children()
+        if name in tops and name.endswith('head')
+    )
+
+
+def _watch(
+    model: nn.Module,
+    recorders: Dict[str, Any],
+    size: Optional[Tuple[int, int]],
+    heads: Optional[Tuple[str, ...]],
+) -> DryRun:
+    height, width = size or input_size(model)[0]
+    channels = next(
+        (m.in_channels for m in model.modules() if isinstance(m, nn.Conv2d)), 3
+    )
+    for fake in (True, False):
+        mode = (
+            FakeTensorMode(allow_non_fake_inputs=True)
+            if fake
+            else contextlib.nullcontext()
+        )
+        watch = _Watch(model, recorders)
+        with _undisturbed(model), mode, watch:
+            inputs = torch.zeros(1, channels, height, width)
+            try:
+                run_model(model, inputs, heads=heads)
+            except Exception:
+                if fake:
+                    continue
+                if not all(watch.run.records.get(n) for n in recorders):
+                    return DryRun(heads=heads)
+            watch.finish()
+        return watch.run
+
+
+@contextlib.contextmanager
+def _undisturbed(model: nn.Module) -> Iterator[None]:
+    """Eval mode without gradients; training flags and random state return."""
+    flags = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        for module, training in flags:
+            module.training = training
+
+
+class _Watch(TorchFunctionMode):
+    """Notes every weight that is read, and every call of a recorded module."""
+
+    def __init__(self, model: nn.Module, recorders: Dict[str, Any]) -> None:
+        super().__init__()
+        self.run = DryRun()
+        self._names = {
+            id(tensor): name
+            for name, tensor in model.state_dict(keep_vars=True).items()
+        }
+        self._read = set()
+        self._versions: List[Tuple[str, Tensor, int]] = []
+        self._handles = []
+        for name, recorder in recorders.items():
+            module = model.get_submodule(recorder.source)
+            self._handles += self._hook(module, name, recorder)
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        for value in tree_flatten((args, kwargs))[0]:
+            if id(value) in self._names:
+                self._read.add(self._names[id(value)])
+        return func(*args, **kwargs)
+
+    def __exit__(self, *args):
+        for handle in self._handles:
+            handle.remove()
+        return super().__exit__(*args)
+
+    def finish(self) -> None:
+        """Note which recorded tensors changed after they were recorded."""
+        self.run.overwritten = frozenset(
+            name
+            for name, tensor, version in self._versions
+            if tensor._version != version
+        )
+
+    def _hook(self, module: nn.Module, name: str, recorder: Any) -> List:
+        of_inputs = isinstance(recorder, ModuleInputsRecorder)
+
+        def note_version(module, inputs, outputs=None):
+            values = inputs if of_inputs else outputs
+            for tensor in tree_flatten(values)[0]:
+                if isinstance(tensor, Tensor):
+                    self._versions.append((name, tensor, tensor._version))
+
+        def note_record(module, inputs, outputs):
+            record = tree_map(
+                lambda x: x.shape if isinstance(x, Tensor) else x,
+                inputs if of_inputs else outputs,
+            )
+            self.run.records.setdefault(name, []).append(record)
+            self.run.calls += 1
+            self.run.used = frozenset(self._read)
+
+        if of_inputs:
+            first = module.register_forward_pre_hook(note_version)
+        else:
+            first = module.register_forward_hook(note_version)
+        return [first, module.register_forward_hook(note_record)]

@@ -1,0 +1,135 @@
+"""A teacher that is nowhere in the student's module tree."""
+
+import logging
+from typing import Any, Optional
+
+import torch
+from mmengine.logging import print_log
+from mmengine.model import BaseModel
+from mmrazor.models.distillers import BaseDistiller
+from torch import Tensor, nn
+
+from .dry_run import DryRun, module_recorders, run_model
+from .recording import attach
+from .teacher_checkpoint import CheckpointSource, load_teacher
+
+
+class _AllRecorded(Exception):
+    """Ends the teacher's forward: every recorder has what it needs."""
+
+
+class FrozenTeacher:
+    """Runs a teacher for its recorders, in eval mode and without a graph.
+
+    It is no ``nn.Module``, so that the teacher is in no state dict,
+    optimizer, EMA copy or DDP module, and is moved only by
+    :meth:`apply_to_tensors`. A copy of the algorithm shares it.
+
+    Args:
+        model (BaseModel): The teacher.
+        checkpoint (str | dict, optional): See :func:`load_teacher`.
+        run (DryRun): Of the teacher with the distiller's recorders.
+        trained (bool): Whether the model came with its weights.
+    """
+
+    def __init__(
+        self,
+        model: BaseModel,
+        checkpoint: Optional[CheckpointSource],
+        run: DryRun,
+        trained: bool = False,
+    ) -> None:
+        self.model = model.eval().requires_grad_(False)
+        self.checkpoint = checkpoint
+        self.run = run
+        self._is_loaded = trained and checkpoint is None
+
+    def __deepcopy__(self, memo: dict) -> 'FrozenTeacher':
+        return self
+
+    def apply_to_tensors(self, function: Any) -> None:
+        """Move or cast the teacher, as ``nn.Module._apply`` does.
+
+        Args:
+            function (Callable[[Tensor], Tensor]): Applied to each tensor.
+        """
+        self.model._apply(function)
+
+    def load(self) -> None:
+        """Load the checkpoint, once.
+
+        Raises:
+            ValueError: The file is not this teacher's; see
+                :func:`load_teacher`.
+        """
+        if self._is_loaded:
+            return
+        if self.checkpoint is None:
+            print_log(
+                'teacher_ckpt is None: the teacher has random weights, and '
+                'distils noise',
+                'current',
+                logging.WARNING,
+            )
+        else:
+            required = self.run.used if self.run.complete else None
+            load_teacher(self.model, self.checkpoint, required)
+        self._is_loaded = True
+
+    def record(
+        self, distiller: BaseDistiller, inputs: Tensor, data_samples: Any
+    ) -> None:
+        """Let the distiller's teacher recorders and deliveries record.
+
+        Where every recorder is served by module calls, the forward ends
+        with the last of them, and no head or loss behind it is computed.
+        Recorders and deliveries of functions and methods may need any of
+        it: for these the teacher's whole loss is run.
+
+        Args:
+            distiller (ConfigurableDistiller): Holds the recorders.
+            inputs (Tensor): (N, C, H, W), preprocessed for the teacher.
+            data_samples (list): Of the batch.
+        """
+        self.load()
+        model = self.model
+        if model.training:
+            model.eval()
+        attach(distiller.teacher_recorders, model, self.run.overwritten)
+        whole = not self.run.complete or distiller.deliveries.deliveries
+        handles = [] if whole else self._end_after_last(distiller)
+        try:
+            with (
+                torch.no_grad(),
+                distiller.teacher_recorders,
+                distiller.deliveries,
+            ):
+                if whole:
+                    model(inputs, data_samples, mode='loss')
+                elif self.run.calls:
+                    run_model(model, inputs, data_samples, self.run.heads)
+        except _AllRecorded:
+            pass
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _end_after_last(self, distiller: BaseDistiller) -> list:
+        """Hooks that end the forward after the last recorded call."""
+        left = self.run.calls
+
+        def count(module: nn.Module, inputs: Any, outputs: Any) -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                raise _AllRecorded
+
+        # Registered now, so that they run after the recorders' own hooks.
+        return [
+            self.model.get_submodule(recorder.source).register_forward_hook(
+                count
+            )
+            for recorder in module_recorders(
+                distiller.teacher_recorders
+            ).values()
+        ]

@@ -1,0 +1,11 @@
+"""Pure tensor functions: no modules, no registries, no state."""
+
+from .attention import target_aware_attention, target_aware_loss
+from .regions import group_patches, pool_anchors
+
+__all__ = [
+    'group_patches',
+    'pool_anchors',
+    'target_aware_attention',
+    'target_aware_loss',
+]

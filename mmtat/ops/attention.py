@@ -1,0 +1,113 @@
+"""The operator of the Target-aware Transformer, on feature maps."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def target_aware_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Rebuild a map at the query's positions from all of the value's.
+
+    ``out_i = sum_j softmax_j(<query_i, key_j>) value_j`` over the positions
+    j of the key, without a scale: Eq. 3-5 of the paper (numbering inferred).
+    Half precision is computed in float32, whatever autocast says: a logit
+    without a scale grows with the width, and bfloat16 near 128 has steps
+    of 1.
+
+    Args:
+        query (Tensor): (N, C, Hq, Wq), any floating dtype.
+        key (Tensor): (N, C, Hk, Wk).
+        value (Tensor): (N, Cv, Hk, Wk).
+
+    Returns:
+        Tensor: (N, Cv, Hq, Wq), float32, or float64 for float64 arguments.
+
+    Raises:
+        TypeError: An argument is not a tensor.
+        ValueError: Shapes do not fit; the message names the argument.
+    """
+    _check_maps(query=query, key=key, value=value)
+    _check_same('key', key, 'query', query, 'channels', slice(1, 2))
+    _check_same('value', value, 'key', key, 'size', slice(2, 4))
+    dtype = torch.promote_types(
+        torch.promote_types(query.dtype, key.dtype),
+        torch.promote_types(value.dtype, torch.float32),
+    )
+    with torch.autocast(query.device.type, enabled=False):
+        # (N, C, H, W) -> (N, C, H*W)
+        query_tokens = query.to(dtype).flatten(2)
+        key_tokens = key.to(dtype).flatten(2)
+        value_tokens = value.to(dtype).flatten(2)
+        # (N, C, Lq), (N, C, Lk) -> (N, Lq, Lk)
+        logits = query_tokens.transpose(1, 2) @ key_tokens
+        attention = logits.softmax(dim=-1)
+        # (N, Cv, Lk), (N, Lq, Lk) -> (N, Cv, Lq)
+        out = value_tokens @ attention.transpose(1, 2)
+    # (N, Cv, Lq) -> (N, Cv, Hq, Wq)
+    return out.unflatten(2, query.shape[2:])
+
+
+def target_aware_loss(
+    query: Tensor, key: Tensor, value: Tensor, target: Tensor
+) -> Tensor:
+    """Mean squared error of the rebuilt map against the target.
+
+    Args:
+        query (Tensor): (N, C, Hq, Wq).
+        key (Tensor): (N, C, Hk, Wk).
+        value (Tensor): (N, Cv, Hk, Wk).
+        target (Tensor): (N, Cv, Hq, Wq), the teacher's feature.
+
+    Returns:
+        Tensor: Scalar, the mean over every element of (out - target)^2,
+        float32, or float64 for float64 arguments.
+
+    Raises:
+        TypeError: An argument is not a tensor.
+        ValueError: Shapes do not fit; the message names the argument.
+    """
+    _check_maps(query=query, key=key, value=value, target=target)
+    _check_same('target', target, 'query', query, 'size', slice(2, 4))
+    _check_same('target', target, 'value', value, 'channels', slice(1, 2))
+    out = target_aware_attention(query, key, value)
+    with torch.autocast(out.device.type, enabled=False):
+        return F.mse_loss(out, target.to(out.dtype))
+
+
+def _check_maps(**maps: Tensor) -> None:
+    """Every argument is a non-empty map, all of one batch size."""
+    for name, tensor in maps.items():
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f'{name} must be a tensor, got {type(tensor)}')
+        if tensor.dim() != 4:
+            raise ValueError(
+                f'{name} must be a map of shape (N, C, H, W), got '
+                f'{tuple(tensor.shape)}'
+            )
+        if not tensor.is_floating_point():
+            raise ValueError(
+                f'{name} must be of a floating dtype, got {tensor.dtype}'
+            )
+        if 0 in tensor.shape:
+            raise ValueError(f'{name} is empty: {tuple(tensor.shape)}')
+        _check_same(
+            name, tensor, 'query', maps['query'], 'batch size', slice(0, 1)
+        )
+
+
+def _check_same(
+    name: str,
+    tensor: Tensor,
+    other_name: str,
+    other: Tensor,
+    what: str,
+    dims: slice,
+) -> None:
+    """``tensor`` and ``other`` agree in the dimensions ``dims``."""
+    if tensor.shape[dims] != other.shape[dims]:
+        raise ValueError(
+            f'{name} must have the {what} of {other_name}: expected '
+            f'{tuple(other.shape[dims])}, got {tuple(tensor.shape[dims])} '
+            f'({name} {tuple(tensor.shape)}, {other_name} '
+            f'{tuple(other.shape)})'
+        )
