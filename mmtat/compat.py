@@ -222,6 +222,15 @@ def _history_method(owner: Any, name: str) -> Callable:
     )
 
 
+def _bytes_of(text: str, encoding: str) -> bytes:
+    """Answer ``_codecs.encode`` as pickle calls it for bytes, else not."""
+    if encoding == 'latin1':
+        return text.encode('latin1')
+    raise pickle.UnpicklingError(
+        f'the file asks for the encoding {encoding!r}; pickles use latin1'
+    )
+
+
 def _renamed(function: Callable, qualified_name: str) -> Callable:
     """A stand-in of ``function`` that the unpickler knows by another name.
 
@@ -247,6 +256,8 @@ def safe_globals() -> List[Any]:
     allowed = [
         HistoryBuffer,
         _renamed(_history_method, 'builtins.getattr'),
+        # The data of arrays; newer torch than 2.4 allows the real one itself.
+        _renamed(_bytes_of, '_codecs.encode'),
         np.ndarray,
         np.dtype,
         type(np.dtype('float64')),
@@ -380,6 +391,7 @@ def _model_hooks_needed() -> bool:
 
 def _apply_model_hooks() -> None:
     from mmengine.model import is_model_wrapper
+    from mmengine.registry import HOOKS
     from mmengine.runner import Runner
 
     register_hooks = Runner.register_hooks
@@ -390,9 +402,10 @@ def _apply_model_hooks() -> None:
         model = (
             self.model.module if is_model_wrapper(self.model) else self.model
         )
-        for hook in getattr(model, 'required_hooks', lambda: [])():
-            if not any(type(known) is type(hook) for known in self.hooks):
-                self.register_hook(hook)
+        known = {type(hook) for hook in self.hooks}
+        for config in getattr(model, 'required_hooks', list)():
+            if HOOKS.get(config['type']) not in known:
+                self.register_hook(dict(config))
 
     Runner.register_hooks = register_with_model_hooks
 

@@ -1,0 +1,23 @@
+# DeepLabV3+ R101 -> R18 on VOC 2012 + SBD, with the zoo's teacher.
+#   bash tools/dist_train.sh configs/tat_deeplabv3plus_r101_r18_voc.py 4
+# offline: --cfg-options model.teacher_ckpt=FILE model.architecture.pretrained=None
+_base_ = './deeplabv3plus_r18_voc.py'
+model = dict(
+    _delete_=True,
+    type='mmtat.FrozenTeacherDistill',
+    architecture=_base_.model,
+    teacher='mmseg::deeplabv3plus/deeplabv3plus_r101-d8_4xb4-40k_voc12aug-512x512.py',
+    teacher_ckpt='https://download.openmmlab.com/mmsegmentation/v0.5/deeplabv3plus/deeplabv3plus_r101-d8_512x512_40k_voc12aug/deeplabv3plus_r101-d8_512x512_40k_voc12aug_20200613_205333-faf03387.pth',
+    distiller=dict(
+        type='mmtat.TaTDistiller',
+        # Before the ReLU of the decoder's second convolution, as the paper
+        # taps it; 512 x 128 x 128.
+        layers=['decode_head.sep_bottleneck.1.pointwise_conv.bn'],
+        branches=dict(
+            # The paper's cut. The released cross-entropy is divided by the
+            # batch size, so its weights 0.1 and 0.04 are times 16 here.
+            patch_group=dict(patches=(16, 16), groups=64, loss_weight=1.6),
+            anchor_point=dict(anchors=(32, 32), loss_weight=0.64),
+        ),
+    ),
+)

@@ -1,0 +1,1 @@
+"""Around a run: hooks, checkpoints, configs, checks before the first step."""

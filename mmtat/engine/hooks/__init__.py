@@ -1,0 +1,4 @@
+from .restore_distiller_hook import RestoreDistillerHook
+from .save_student_hook import SaveStudentHook
+
+__all__ = ['RestoreDistillerHook', 'SaveStudentHook']

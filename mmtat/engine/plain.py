@@ -1,0 +1,99 @@
+"""Checkpoints that hold nothing but tensors and Python's own values.
+
+Such a file is taken by plain ``torch.load`` in a process that never heard
+of mmtat or mmengine.
+"""
+
+import logging
+from collections import Counter, OrderedDict
+from typing import Any, Dict
+
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer, print_log
+
+_PLAIN = (str, bytes, bool, int, float, complex, type(None), torch.Tensor)
+_PLAIN_TORCH = (torch.Size, torch.dtype, torch.device)
+
+
+def to_plain(value: Any, name: str = 'checkpoint') -> Any:
+    """Replace what a plain ``torch.load`` refuses.
+
+    Args:
+        value (Any): A part of a checkpoint.
+        name (str): Where it stands, for the warning. Defaults to
+            'checkpoint'.
+
+    Returns:
+        Any: The same with numpy's arrays as tensors, its scalars as Python's,
+        paths as strings, and histories as dicts. What has no plain form
+        becomes None, with a warning.
+    """
+    if type(value) in _PLAIN or isinstance(value, _PLAIN + _PLAIN_TORCH[:1]):
+        return _without_subclass(value)
+    if isinstance(value, _PLAIN_TORCH):
+        return value
+    if isinstance(value, HistoryBuffer):
+        return _history_to_plain(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        return value.tolist()
+    if isinstance(value, Counter):
+        return value
+    if isinstance(value, dict):
+        return _dict_to_plain(value, name)
+    if isinstance(value, (list, tuple, set)):
+        kind = type(value) if type(value) in (list, tuple, set) else list
+        return kind(to_plain(v, f'{name}[{i}]') for i, v in enumerate(value))
+    if hasattr(value, '__fspath__'):
+        return value.__fspath__()
+    print_log(
+        f'{name} is a {type(value).__name__}, which no plain file can hold; '
+        'it is not saved',
+        'current',
+        logging.WARNING,
+    )
+    return None
+
+
+def _without_subclass(value: Any) -> Any:
+    """Numbers and strings as Python's own: numpy's float64 is a float."""
+    for kind in (bool, int, float, complex, str, bytes):
+        if isinstance(value, kind) and not isinstance(value, torch.Tensor):
+            return kind(value)
+    return value
+
+
+def _dict_to_plain(value: Dict, name: str) -> Dict:
+    plain = OrderedDict() if isinstance(value, OrderedDict) else {}
+    for key, item in value.items():
+        plain[to_plain(key, name)] = to_plain(item, f'{name}.{key}')
+    if hasattr(value, '_metadata'):
+        plain._metadata = value._metadata
+    return plain
+
+
+def _history_to_plain(history: HistoryBuffer) -> Dict[str, Any]:
+    logs, counts = history.data
+    return dict(
+        log_history=torch.as_tensor(logs),
+        count_history=torch.as_tensor(counts),
+        max_length=history.max_length,
+    )
+
+
+def restore_histories(message_hub: Dict[str, Any]) -> None:
+    """Rebuild mmengine's histories in a plain message hub, in place.
+
+    Args:
+        message_hub (dict): The entry of a checkpoint.
+    """
+    scalars = message_hub.get('log_scalars', {})
+    for name, value in scalars.items():
+        if isinstance(value, dict) and 'log_history' in value:
+            scalars[name] = HistoryBuffer(
+                value['log_history'].cpu().numpy(),
+                value['count_history'].cpu().numpy(),
+                value['max_length'],
+            )

@@ -1,0 +1,65 @@
+"""The plain config of a distilled student."""
+
+import copy
+from typing import Any
+
+from mmengine.config import Config
+
+from mmtat.models.utils import resolve_model_config
+
+
+def student_config(config: Config) -> Config:
+    """A config of the student alone, for the stock tools.
+
+    Args:
+        config (Config): Of a distillation, whose ``model`` has an
+            ``architecture``; any other config comes back as it is.
+
+    Returns:
+        Config: A copy whose ``model`` is the architecture, with nothing of
+        mmtat or of the teacher, that neither loads nor resumes anything.
+    """
+    plain = copy.deepcopy(config._cfg_dict).to_dict()
+    model = plain['model']
+    if 'architecture' not in model:
+        return config
+    student, _ = resolve_model_config(model['architecture'], 'architecture')
+    student = student.to_dict()
+    if model.get('data_preprocessor') is not None:
+        student.setdefault('data_preprocessor', model['data_preprocessor'])
+    plain['model'] = student
+    plain['load_from'] = None
+    plain['resume'] = False
+    plain.pop('find_unused_parameters', None)
+    for name in ('custom_hooks', 'custom_imports'):
+        if plain.get(name):
+            plain[name] = _without_mmtat(plain[name])
+        if not plain.get(name):
+            plain.pop(name, None)
+    return Config(_without_scope(plain, plain.get('default_scope')))
+
+
+def _without_scope(value: Any, scope: Any) -> Any:
+    """Drop ``_scope_`` where it says what ``default_scope`` says anyway."""
+    if isinstance(value, dict):
+        return {
+            key: _without_scope(item, scope)
+            for key, item in value.items()
+            if not (key == '_scope_' and item == scope)
+        }
+    if isinstance(value, (list, tuple)):
+        return type(value)(_without_scope(item, scope) for item in value)
+    return value
+
+
+def _without_mmtat(value: Any) -> Any:
+    """Hooks or imports that are not mmtat's."""
+    if isinstance(value, list):
+        return [item for item in value if not _is_mmtat(item)]
+    imports = [name for name in value['imports'] if not _is_mmtat(name)]
+    return dict(value, imports=imports) if imports else {}
+
+
+def _is_mmtat(item: Any) -> bool:
+    name = item.get('type', '') if isinstance(item, dict) else item
+    return str(name).split('.')[0] == 'mmtat'

@@ -1,0 +1,55 @@
+"""Train, or distil, with any OpenMMLab config.
+
+python tools/train.py configs/tat_deeplabv3_r101_r18_voc.py --data-root DIR
+"""
+
+import argparse
+
+from mmtat.engine.launch import (
+    base_parser,
+    enable_amp,
+    enable_auto_scale_lr,
+    prepare_config,
+    set_resume,
+)
+from mmtat.engine.user_errors import readable_errors
+from mmengine.runner import Runner
+
+
+def parse_args() -> argparse.Namespace:
+    """The command line."""
+    parser = base_parser('Train or distil a model')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        help='go on from the newest checkpoint of the work dir, or from PATH',
+    )
+    parser.add_argument(
+        '--amp',
+        action='store_true',
+        help='mixed precision: float16 on a GPU, bfloat16 on a CPU',
+    )
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate with the number of processes',
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Build the Runner and train."""
+    args = parse_args()
+    with readable_errors():
+        config = prepare_config(args, ('train_dataloader', 'val_dataloader'))
+        if args.amp:
+            enable_amp(config)
+        if args.auto_scale_lr:
+            enable_auto_scale_lr(config)
+        set_resume(config, args.resume)
+        Runner.from_cfg(config).train()
+
+
+if __name__ == '__main__':
+    main()
