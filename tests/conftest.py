@@ -1,0 +1,32 @@
+"""What all tests share: --all, the gpu mark, one seed."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        '--all', action='store_true', help='run the slow tests as well'
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    skips = {}
+    if not config.getoption('--all'):
+        skips['slow'] = pytest.mark.skip(reason='slow: runs with --all')
+    if not torch.cuda.is_available():
+        skips['gpu'] = pytest.mark.skip(reason='gpu: no CUDA device')
+    for item in items:
+        for name, skip in skips.items():
+            if name in item.keywords:
+                item.add_marker(skip)
+
+
+@pytest.fixture(autouse=True)
+def fixed_seed():
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
