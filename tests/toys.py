@@ -47,7 +47,7 @@ class ToySegmentor(BaseModel):
 
 def distillation(distiller=None, student=None, teacher=None, **kwargs):
     """Config of a toy distillation; the teacher is twice as wide."""
-    student = dict(type='ToySegmentor', width=4, **(student or {}))
+    student = dict(dict(type='ToySegmentor', width=4), **(student or {}))
     teacher = dict(dict(type='ToySegmentor', width=8), **(teacher or {}))
     distiller = distiller or dict(
         type='mmtat.TaTDistiller', layers=['backbone.conv']
@@ -76,3 +76,19 @@ def save_teacher(path, **kwargs):
             module.running_var.uniform_(0.5, 2)
     torch.save(dict(state_dict=model.state_dict()), path)
     return model.state_dict()
+
+
+def noise(shape):
+    """Something random that a delivery can share."""
+    return torch.rand(shape)
+
+
+@MODELS.register_module()
+class NoisySegmentor(ToySegmentor):
+    """Adds noise in its loss, where mmrazor's deliveries find it."""
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        if mode == 'loss':
+            self.last_noise = noise(inputs.shape)
+            inputs = inputs + self.last_noise
+        return super().forward(inputs, data_samples, mode)

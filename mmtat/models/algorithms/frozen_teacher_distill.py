@@ -18,6 +18,7 @@ from ..utils import (
     FrozenTeacher,
     attach,
     build_model,
+    check_classes,
     check_sources,
     clear,
     dry_run,
@@ -243,6 +244,7 @@ class FrozenTeacherDistill(BaseAlgorithm):
                 part,
                 runs[role].overwritten,
             )
+        check_classes(self.distiller, runs['student'], runs['teacher'])
         return FrozenTeacher(model, checkpoint, runs['teacher'], trained)
 
     def _apply(self, fn: Any, *args: Any, **kwargs: Any) -> nn.Module:

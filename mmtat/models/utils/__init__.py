@@ -7,7 +7,7 @@ from .model_config import (
     resolve_model_config,
     without_pretrained,
 )
-from .recording import attach, check_sources, clear
+from .recording import attach, check_classes, check_sources, clear
 from .teacher_checkpoint import load_teacher, read_state_dict
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     'FrozenTeacher',
     'attach',
     'build_model',
+    'check_classes',
     'check_sources',
     'clear',
     'dry_run',

@@ -168,6 +168,7 @@ def _watch(
             else contextlib.nullcontext()
         )
         watch = _Watch(model, recorders)
+        watch.run.heads = heads
         with _undisturbed(model), mode, watch:
             inputs = torch.zeros(1, channels, height, width)
             try:

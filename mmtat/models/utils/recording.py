@@ -1,9 +1,10 @@
 """Keeping mmrazor's recorders on the modules that they should record."""
 
 import difflib
-from typing import Any, FrozenSet, Tuple
+from typing import Any, Dict, FrozenSet, Optional, Tuple
 
 import torch
+from mmrazor.models.distillers import BaseDistiller
 from mmrazor.models.task_modules import RecorderManager
 from mmrazor.models.task_modules.recorder import (
     ModuleInputsRecorder,
@@ -12,7 +13,7 @@ from mmrazor.models.task_modules.recorder import (
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from .dry_run import module_recorders
+from .dry_run import DryRun, module_recorders
 
 
 def check_sources(
@@ -53,6 +54,52 @@ def _suggestions(source: str, known) -> str:
     return 'its parts are: ' + ', '.join(tops)
 
 
+def check_classes(
+    distiller: BaseDistiller, student: DryRun, teacher: DryRun
+) -> None:
+    """Raise where a loss compares predictions of different classes.
+
+    mmrazor's losses of logits take ``preds_S`` and ``preds_T``; without a
+    connector between, both need the same channels.
+
+    Args:
+        distiller (ConfigurableDistiller): Its losses and mappings.
+        student (DryRun): Of the student.
+        teacher (DryRun): Of the teacher.
+
+    Raises:
+        ValueError: Names the loss, both layers and both numbers.
+    """
+    for name, mapping in distiller.loss_forward_mappings.items():
+        ends = [mapping.get('preds_S'), mapping.get('preds_T')]
+        if None in ends or any(end.get('connector') for end in ends):
+            continue
+        channels, layers = [], []
+        for end in ends:
+            is_student = end['from_student']
+            run = student if is_student else teacher
+            role = 'student' if is_student else 'teacher'
+            manager = getattr(distiller, f'{role}_recorders')
+            layers.append(manager.get_recorder(end['recorder']).source)
+            channels.append(_channels(run, end))
+        if None not in channels and channels[0] != channels[1]:
+            raise ValueError(
+                f'distill_losses.{name}: {layers[0]!r} of the student gives '
+                f'{channels[0]} classes (channels) and {layers[1]!r} of the '
+                f'teacher {channels[1]}; the loss compares equal ones only'
+            )
+
+
+def _channels(run: DryRun, end: Dict[str, Any]) -> Optional[int]:
+    records = run.records.get(end['recorder'], [])
+    index = end.get('record_idx', 0)
+    record = records[index] if index < len(records) else None
+    if end.get('data_idx') is not None and isinstance(record, (list, tuple)):
+        record = record[end['data_idx']]
+    is_shape = isinstance(record, torch.Size) and len(record) > 1
+    return record[1] if is_shape else None
+
+
 def attach(
     manager: RecorderManager,
     model: nn.Module,
@@ -72,17 +119,18 @@ def attach(
     """
     for name, recorder in module_recorders(manager).items():
         module = model.get_submodule(recorder.source)
-        if not _is_hooked(module, recorder):
+        owners = [
+            getattr(hook, '__self__', None)
+            for hook in module._forward_hooks.values()
+        ]
+        if not any(owner is recorder for owner in owners):
             recorder.initialize(model)
-            if name in overwritten:
-                _KeepCopy(recorder).attach(module)
-
-
-def _is_hooked(module: nn.Module, recorder: Any) -> bool:
-    return any(
-        getattr(hook, '__self__', None) is recorder
-        for hook in module._forward_hooks.values()
-    )
+        copied = any(
+            isinstance(owner, _KeepCopy) and owner.recorder is recorder
+            for owner in owners
+        )
+        if name in overwritten and not copied:
+            _KeepCopy(recorder).attach(module)
 
 
 def clear(manager: RecorderManager) -> None:
