@@ -12,12 +12,17 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer, print_log
 
-_PLAIN = (str, bytes, bool, int, float, complex, type(None), torch.Tensor)
-_PLAIN_TORCH = (torch.Size, torch.dtype, torch.device)
+_PLAIN = (
+    *(str, bytes, bool, int, float, complex, type(None)),
+    *(torch.Size, torch.dtype, torch.device),
+)
 
 
 def to_plain(value: Any, name: str = 'checkpoint') -> Any:
     """Replace what a plain ``torch.load`` refuses.
+
+    What is plain already comes back as it is, not as a copy: mmengine
+    compares a data set's metadata by its pickle, in which identity counts.
 
     Args:
         value (Any): A part of a checkpoint.
@@ -25,13 +30,11 @@ def to_plain(value: Any, name: str = 'checkpoint') -> Any:
             'checkpoint'.
 
     Returns:
-        Any: The same with numpy's arrays as tensors, its scalars as Python's,
+        Any: The same with numpy's arrays as lists, its scalars as Python's,
         paths as strings, and histories as dicts. What has no plain form
         becomes None, with a warning.
     """
-    if type(value) in _PLAIN or isinstance(value, _PLAIN + _PLAIN_TORCH[:1]):
-        return _without_subclass(value)
-    if isinstance(value, _PLAIN_TORCH):
+    if type(value) in _PLAIN or isinstance(value, torch.Tensor):
         return value
     if isinstance(value, HistoryBuffer):
         return _history_to_plain(value)
@@ -39,13 +42,13 @@ def to_plain(value: Any, name: str = 'checkpoint') -> Any:
         return value.item()
     if isinstance(value, np.ndarray) and value.dtype != object:
         return value.tolist()
-    if isinstance(value, Counter):
-        return value
     if isinstance(value, dict):
         return _dict_to_plain(value, name)
     if isinstance(value, (list, tuple, set)):
-        kind = type(value) if type(value) in (list, tuple, set) else list
-        return kind(to_plain(v, f'{name}[{i}]') for i, v in enumerate(value))
+        return _sequence_to_plain(value, name)
+    for kind in (bool, int, float, complex, str, bytes):
+        if isinstance(value, kind):
+            return kind(value)
     if hasattr(value, '__fspath__'):
         return value.__fspath__()
     print_log(
@@ -57,18 +60,25 @@ def to_plain(value: Any, name: str = 'checkpoint') -> Any:
     return None
 
 
-def _without_subclass(value: Any) -> Any:
-    """Numbers and strings as Python's own: numpy's float64 is a float."""
-    for kind in (bool, int, float, complex, str, bytes):
-        if isinstance(value, kind) and not isinstance(value, torch.Tensor):
-            return kind(value)
-    return value
+def _sequence_to_plain(value: Any, name: str) -> Any:
+    items = [to_plain(v, f'{name}[{i}]') for i, v in enumerate(value)]
+    kind = type(value) if type(value) in (list, tuple, set) else list
+    same = all(new is old for new, old in zip(items, value))
+    return value if same and kind is type(value) else kind(items)
 
 
 def _dict_to_plain(value: Dict, name: str) -> Dict:
-    plain = OrderedDict() if isinstance(value, OrderedDict) else {}
-    for key, item in value.items():
-        plain[to_plain(key, name)] = to_plain(item, f'{name}.{key}')
+    items = [
+        (to_plain(key, name), to_plain(item, f'{name}.{key}'))
+        for key, item in value.items()
+    ]
+    same = all(
+        key is old_key and item is old_item
+        for (key, item), (old_key, old_item) in zip(items, value.items())
+    )
+    if same and type(value) in (dict, OrderedDict, Counter):
+        return value
+    plain = OrderedDict(items) if isinstance(value, OrderedDict) else dict(items)
     if hasattr(value, '_metadata'):
         plain._metadata = value._metadata
     return plain
