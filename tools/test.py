@@ -33,12 +33,12 @@ def main() -> None:
     args = parse_args()
     with readable_errors():
         config = student_config(prepare_config(args, ('test_dataloader',)))
+        if args.tta:
+            use_tta(config)
         if args.show_dir:
             draw_predictions(config, args.show_dir)
         if args.out:
             save_predictions(config, args.out)
-        if args.tta:
-            use_tta(config)
         runner = Runner.from_cfg(config)
         load_for_test(runner, args.checkpoint)
         runner.test()

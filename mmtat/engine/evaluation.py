@@ -20,7 +20,12 @@ def draw_predictions(config: Config, folder: str) -> None:
             "such as dict(type='SegVisualizationHook')"
         )
     if hook.type == 'VisualizationHook':
-        # mmpretrain's hook has a folder of its own.
+        # mmpretrain's hook has a folder of its own, and draws single views.
+        if config.test_dataloader.dataset.pipeline[-1].type == 'TestTimeAug':
+            raise ValueError(
+                '--show-dir cannot draw the views of --tta for a classifier; '
+                'leave one of them out'
+            )
         hook.update(enable=True, interval=1, out_dir=folder)
     else:
         hook.update(draw=True, interval=1)
