@@ -1,6 +1,7 @@
 # DeepLabV3+ R101 -> R18 on VOC 2012 + SBD, with the zoo's teacher.
 #   bash tools/dist_train.sh configs/tat_deeplabv3plus_r101_r18_voc.py 4
-# offline: --cfg-options model.teacher_ckpt=FILE model.architecture.pretrained=None
+# Without a network: --cfg-options model.architecture.pretrained=None
+#   model.teacher_ckpt=FILE
 _base_ = './deeplabv3plus_r18_voc.py'
 model = dict(
     _delete_=True,

@@ -1,7 +1,8 @@
 # ResNet-34 -> ResNet-18 on ImageNet-1k with KL: the second released recipe,
 # 0.5 CE + 0.5 KL + 0.1 TaT, from a pretrained student, 8 x 256 images.
 #   bash tools/dist_train.sh configs/tat_resnet34_resnet18_in1k.py 8
-# offline: --cfg-options model.teacher_ckpt=FILE model.architecture.init_cfg=None
+# Without a network: --cfg-options model.architecture.pretrained=None
+#   model.teacher_ckpt=FILE
 _base_ = './_base_/resnet18_in1k_adamw.py'
 _weights = 'https://download.openmmlab.com/mmclassification/v0/resnet/'
 model = dict(

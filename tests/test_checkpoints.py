@@ -133,9 +133,9 @@ def test_checkpoints_of_stock_mmrazor_load(tmp_path):
     model = dict(distillation(student=dict(norm='none')))
     model.update(type='mmrazor.SingleTeacherDistill', teacher_ckpt=None)
     stock = train(toy_config(tmp_path / 'stock', model=model))
-    names = torch.load(
-        tmp_path / 'stock' / 'iter_4.pth', weights_only=True
-    )['state_dict']
+    names = torch.load(tmp_path / 'stock' / 'iter_4.pth', weights_only=True)[
+        'state_dict'
+    ]
     assert 'architecture.backbone.conv.weight' in names
     assert 'teacher.backbone.conv.weight' in names
     config = toy_config(tmp_path / 'own')
@@ -221,9 +221,7 @@ def test_what_has_no_plain_form_is_left_out_with_a_warning(monkeypatch):
             function=print,
         )
     )
-    assert value == dict(
-        number=0.5, array=[0, 1], path='a/b', function=None
-    )
+    assert value == dict(number=0.5, array=[0, 1], path='a/b', function=None)
     assert type(value['number']) is float
     assert 'checkpoint.function is a builtin' in lines[0][0]
     assert lines[0][1][1] == logging.WARNING

@@ -14,7 +14,9 @@ from mmtat.models import (
 from mmtat.ops import group_patches, pool_anchors, target_aware_loss
 
 
-@pytest.mark.parametrize('scope', ['mmengine', 'mmseg', 'mmpretrain', 'mmrazor'])
+@pytest.mark.parametrize(
+    'scope', ['mmengine', 'mmseg', 'mmpretrain', 'mmrazor']
+)
 def test_components_are_reachable_from_any_scope(scope):
     with DefaultScope.overwrite_default_scope(scope):
         loss = MODELS.build(dict(type='mmtat.TaTLoss', loss_weight=2.0))
@@ -83,7 +85,9 @@ def test_without_a_norm_the_embedding_is_a_convolution():
     feature = torch.randn(1, 3, 2, 2)
     expected = F.conv2d(feature, connector.conv.weight)
     assert torch.equal(connector(feature), expected)
-    assert [name for name, _ in connector.named_parameters()] == ['conv.weight']
+    assert [name for name, _ in connector.named_parameters()] == [
+        'conv.weight'
+    ]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +101,9 @@ def test_without_a_norm_the_embedding_is_a_convolution():
 )
 def test_an_embedding_refuses_what_it_does_not_know(arguments, name):
     with pytest.raises(ValueError, match=f'^{name} must be'):
-        EmbeddingConnector(**dict(dict(in_channels=2, out_channels=3), **arguments))
+        EmbeddingConnector(
+            **dict(dict(in_channels=2, out_channels=3), **arguments)
+        )
 
 
 def test_connectors_work_alone_in_a_configurable_distiller():

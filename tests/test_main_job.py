@@ -85,9 +85,10 @@ def test_deeplabv3_distils_is_killed_and_resumes(tmp_path, data, teacher):
     )
     checkpoint = work_dir / f'iter_{done + 2}.pth'
     content = torch.load(checkpoint, weights_only=True)
-    assert len(content['message_hub']['log_scalars']['train/loss'][
-        'log_history'
-    ]) == done + 2
+    assert (
+        len(content['message_hub']['log_scalars']['train/loss']['log_history'])
+        == done + 2
+    )
     evaluate = (
         'import sys, mmtat\n'
         'from mmengine import Config\n'
@@ -155,7 +156,7 @@ def classifier(tmp_path_factory):
             *('--data-root', folder / 'data', '--work-dir', folder / 'run'),
             '--cfg-options',
             f'model.teacher_ckpt={teacher}',
-            'model.architecture.init_cfg=None',
+            'model.architecture.pretrained=None',
             'train_dataloader.batch_size=4',
             'train_cfg.max_epochs=1',
             'default_hooks.logger.interval=1',

@@ -18,7 +18,9 @@ def naive_loss(query, key, value, target):
     """Eq. 3-5, position by position."""
     batch, _, height, width = query.shape
     errors = []
-    for n, y, x in itertools.product(range(batch), range(height), range(width)):
+    for n, y, x in itertools.product(
+        range(batch), range(height), range(width)
+    ):
         scores = [
             (query[n, :, y, x] * key[n, :, v, u]).sum()
             for v in range(key.shape[2])
@@ -184,7 +186,8 @@ def test_patches_that_cannot_be_cut_raise(patches, groups, message):
 
 
 @pytest.mark.parametrize(
-    ('size', 'anchors'), [((8, 12), (4, 4)), ((17, 9), (8, 9)), ((5, 5), (1, 5))]
+    ('size', 'anchors'),
+    [((8, 12), (4, 4)), ((17, 9), (8, 9)), ((5, 5), (1, 5))],
 )
 def test_anchors_are_means_of_their_windows(size, anchors):
     feature = torch.randn(2, 3, *size)
@@ -198,7 +201,9 @@ def test_anchors_are_means_of_their_windows(size, anchors):
 
 @pytest.mark.parametrize('anchors', [(24, 24), (65, 8), (40, 64)])
 def test_anchors_that_the_map_cannot_give_raise(anchors):
-    with pytest.raises(ValueError, match='cannot be pooled from a map of 64x64'):
+    with pytest.raises(
+        ValueError, match='cannot be pooled from a map of 64x64'
+    ):
         pool_anchors(torch.rand(1, 1, 64, 64), anchors)
 
 

@@ -66,9 +66,7 @@ def test_every_branch_cuts_all_four_maps_the_same(formulation):
     maps = [
         layer.query(first), layer.key(second), layer.value(student), teacher
     ]  # fmt: skip
-    torch.testing.assert_close(
-        losses['whole'], 0.5 * target_aware_loss(*maps)
-    )
+    torch.testing.assert_close(losses['whole'], 0.5 * target_aware_loss(*maps))
     torch.testing.assert_close(
         losses['patch_group'],
         0.1 * target_aware_loss(*(group_patches(m, (2, 2), 2) for m in maps)),
@@ -192,7 +190,10 @@ def test_one_line_in_the_log_says_what_happens_to_the_sizes(monkeypatch):
         (dict(layers=[]), 'layers must be a list'),
         (dict(layers=[dict(student='backbone')]), 'each of layers must be'),
         (dict(layers=['backbone'], formulation='exact'), 'formulation must'),
-        (dict(layers=['backbone'], branches=dict(all=dict())), "unknown 'all'"),
+        (
+            dict(layers=['backbone'], branches=dict(all=dict())),
+            "unknown 'all'",
+        ),
         (dict(layers=['backbone'], branches=dict()), 'at least one of whole'),
         (dict(layers=['auxiliary_head.nothing']), 'has no layer'),
         (dict(layers=['backbone'], query=dict(norm='layer')), 'norm must be'),

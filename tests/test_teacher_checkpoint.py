@@ -95,9 +95,12 @@ def test_at_most_five_names_are_shown(tmp_path):
     torch.save(dict(other=torch.ones(1)), tmp_path / 't.pth')
     with pytest.raises(ValueError) as error:
         load_teacher(ToySegmentor(), str(tmp_path / 't.pth'))
-    assert str(error.value).count('.weight') + str(error.value).count(
-        '.bias'
-    ) + str(error.value).count('running') == 5
+    assert (
+        str(error.value).count('.weight')
+        + str(error.value).count('.bias')
+        + str(error.value).count('running')
+        == 5
+    )
     assert 'belongs to another model' in str(error.value)
 
 

@@ -13,7 +13,13 @@ class ToySegmentor(BaseModel):
     """Two convolutions, a head, an auxiliary head; BN and dropout inside."""
 
     def __init__(
-        self, width=4, classes=3, norm='BN', stride=2, pretrained=None, **kwargs
+        self,
+        width=4,
+        classes=3,
+        norm='BN',
+        stride=2,
+        pretrained=None,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         norms = dict(BN=nn.BatchNorm2d, SyncBN=nn.SyncBatchNorm)

@@ -5,11 +5,12 @@ python tools/test.py configs/tat_deeplabv3_r101_r18_voc.py CHECKPOINT
 
 import argparse
 
+from mmengine.runner import Runner
+
 from mmtat.engine.evaluation import draw_predictions, save_predictions, use_tta
 from mmtat.engine.launch import base_parser, load_for_test, prepare_config
 from mmtat.engine.student_config import student_config
 from mmtat.engine.user_errors import readable_errors
-from mmengine.runner import Runner
 
 
 def parse_args() -> argparse.Namespace:

@@ -5,6 +5,8 @@ python tools/train.py configs/tat_deeplabv3_r101_r18_voc.py --data-root DIR
 
 import argparse
 
+from mmengine.runner import Runner
+
 from mmtat.engine.launch import (
     base_parser,
     enable_amp,
@@ -13,7 +15,6 @@ from mmtat.engine.launch import (
     set_resume,
 )
 from mmtat.engine.user_errors import readable_errors
-from mmengine.runner import Runner
 
 
 def parse_args() -> argparse.Namespace:

@@ -7,18 +7,13 @@ _base_ = [
     'mmpretrain::_base_/default_runtime.py',
 ]
 model = dict(
-    init_cfg=dict(
-        type='Pretrained',
-        checkpoint='https://download.openmmlab.com/mmclassification/v0/resnet/resnet18_8xb32_in1k_20210831-fbbb1da6.pth',
-    ),
+    pretrained='https://download.openmmlab.com/mmclassification/v0/resnet/resnet18_8xb32_in1k_20210831-fbbb1da6.pth',
     # The rest of the weight is the logits': 0.5 CE + 0.5 KL.
     head=dict(loss=dict(loss_weight=0.5)),
 )
 train_dataloader = dict(batch_size=256)
 optim_wrapper = dict(
-    optimizer=dict(
-        _delete_=True, type='AdamW', lr=1.6e-3, weight_decay=5e-4
-    ),
+    optimizer=dict(_delete_=True, type='AdamW', lr=1.6e-3, weight_decay=5e-4),
 )
 default_hooks = dict(
     checkpoint=dict(save_best='accuracy/top1', max_keep_ckpts=2),

@@ -54,9 +54,7 @@ def set_data_root(config: Config, root: str) -> None:
         dataset['data_root'] = root
 
 
-def check_datasets(
-    config: Config, loaders: Sequence[str] = _LOADERS
-) -> None:
+def check_datasets(config: Config, loaders: Sequence[str] = _LOADERS) -> None:
     """Raise unless every dataset's folders and files are there.
 
     Args:
@@ -92,9 +90,7 @@ def _check_dataset(dataset: Dict) -> None:
         prefixes = dict(img_path=prefixes)
     for name, prefix in prefixes.items():
         if prefix:
-            _check_folder(
-                osp.join(root, prefix), kind, f'data_prefix.{name}'
-            )
+            _check_folder(osp.join(root, prefix), kind, f'data_prefix.{name}')
     if {'img_path', 'seg_map_path'} <= set(prefixes):
         _check_images(dict(dataset), split)
 

@@ -28,9 +28,7 @@ def base_parser(description: str) -> argparse.ArgumentParser:
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument('config', help='path of a config, or mmseg::...')
-    parser.add_argument(
-        '--work-dir', help='folder of logs and checkpoints'
-    )
+    parser.add_argument('--work-dir', help='folder of logs and checkpoints')
     parser.add_argument(
         '--data-root', help='folder that every dataset of the config reads'
     )
@@ -53,9 +51,7 @@ def base_parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def prepare_config(
-    args: argparse.Namespace, loaders: Sequence[str]
-) -> Config:
+def prepare_config(args: argparse.Namespace, loaders: Sequence[str]) -> Config:
     """Read the config, apply the shared options, and check the data.
 
     Args:
@@ -128,7 +124,7 @@ def enable_auto_scale_lr(config: Config) -> None:
     Raises:
         ValueError: The config does not say its batch size.
     """
-    if 'base_batch_size' not in config.get('auto_scale_lr', {}):
+    if 'base_batch_size' not in (config.get('auto_scale_lr') or {}):
         raise ValueError(
             '--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) '
             'in the config: the batch size that its learning rate is for'

@@ -78,7 +78,9 @@ def _dict_to_plain(value: Dict, name: str) -> Dict:
     )
     if same and type(value) in (dict, OrderedDict, Counter):
         return value
-    plain = OrderedDict(items) if isinstance(value, OrderedDict) else dict(items)
+    plain = (
+        OrderedDict(items) if isinstance(value, OrderedDict) else dict(items)
+    )
     if hasattr(value, '_metadata'):
         plain._metadata = value._metadata
     return plain

@@ -5,7 +5,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def target_aware_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+def target_aware_attention(
+    query: Tensor, key: Tensor, value: Tensor
+) -> Tensor:
     """Rebuild a map at the query's positions from all of the value's.
 
     ``out_i = sum_j softmax_j(<query_i, key_j>) value_j`` over the positions

@@ -44,9 +44,7 @@ def group_patches(
     # (B, C, n, h, m, w) -> (B, n, m, C, h, w)
     feature = feature.permute(0, 2, 4, 1, 3, 5)
     # (B, n, m, C, h, w) -> (B*g, p*C, h, w)
-    return feature.reshape(
-        batch * groups, n * m // groups * channels, h, w
-    )
+    return feature.reshape(batch * groups, n * m // groups * channels, h, w)
 
 
 def check_patches(patches: Tuple[int, int], groups: int) -> None:
@@ -120,9 +118,7 @@ def check_pair(name: str, pair: Tuple[int, int]) -> None:
 
 def _is_positive(number) -> bool:
     return (
-        isinstance(number, int)
-        and not isinstance(number, bool)
-        and number > 0
+        isinstance(number, int) and not isinstance(number, bool) and number > 0
     )
 
 

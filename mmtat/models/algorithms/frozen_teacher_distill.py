@@ -215,7 +215,9 @@ class FrozenTeacherDistill(BaseAlgorithm):
 
     def _no_distill_loss(self) -> Dict[str, Tensor]:
         """0, with a gradient for each parameter that DDP waits for."""
-        parameters = [p for p in self.distiller.parameters() if p.requires_grad]
+        parameters = [
+            p for p in self.distiller.parameters() if p.requires_grad
+        ]
         if not parameters:
             return {}
         zero = sum(parameter.sum() for parameter in parameters) * 0
@@ -270,7 +272,9 @@ def _build_distiller(
     distiller: Union[Dict, BaseDistiller, None],
 ) -> BaseDistiller:
     if isinstance(distiller, dict):
-        distiller = MMRAZOR_MODELS.build(dict(dict(_scope_='mmrazor'), **distiller))
+        distiller = MMRAZOR_MODELS.build(
+            dict(dict(_scope_='mmrazor'), **distiller)
+        )
     if not isinstance(distiller, BaseDistiller) or not hasattr(
         distiller, 'teacher_recorders'
     ):

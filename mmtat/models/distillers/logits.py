@@ -121,5 +121,3 @@ class LogitsDistillation(nn.Module):
 def _pixels(logits: Tensor) -> Tensor:
     # (B, K, H, W) -> (B, H, W, K) -> (B*H*W, K)
     return logits.permute(0, 2, 3, 1).flatten(0, 2)
-
-

@@ -221,7 +221,7 @@ class TaTDistiller(ConfigurableDistiller):
         else:
             sizes = "the student's map keeps its own size"
         print_log(
-            f"TaT ({config['formulation']}): student {student}, teacher "
+            f'TaT ({config["formulation"]}): student {student}, teacher '
             f'{teacher} at input {self.input_size}; {sizes}',
             'current',
             logging.INFO,

@@ -115,12 +115,10 @@ class TaTLayer(nn.Module):
         if student.shape[2:] == teacher.shape[2:]:
             return student
         if self.resize:
-            return F.interpolate(
-                student, teacher.shape[2:], mode='bilinear'
-            )
+            return F.interpolate(student, teacher.shape[2:], mode='bilinear')
         if self.formulation == 'released':
             raise ValueError(
-                f"student map {tuple(student.shape[2:])} and teacher map "
+                f'student map {tuple(student.shape[2:])} and teacher map '
                 f'{tuple(teacher.shape[2:])} must have equal sizes in the '
                 "formulation 'released': its keys are the teacher's and its "
                 "values the student's; set resize=True, or formulation="

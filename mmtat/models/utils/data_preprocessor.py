@@ -117,7 +117,12 @@ def _first(preprocessor: nn.Module, names: tuple, default: Any) -> Any:
 
 def _random_state() -> tuple:
     cuda = torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None
-    return random.getstate(), np.random.get_state(), torch.get_rng_state(), cuda
+    return (
+        random.getstate(),
+        np.random.get_state(),
+        torch.get_rng_state(),
+        cuda,
+    )
 
 
 def _set_random_state(state: tuple) -> None:
