@@ -369,3 +369,30 @@ def test_types_with_a_scope_carry_it_to_the_types_inside():
             'teacher',
         )
     assert model.backbone.depth == 18
+
+
+@pytest.mark.parametrize('prepared', [True, False])
+def test_margins_of_ofd_come_from_the_trained_teacher(tmp_path, prepared):
+    recorders = dict(f=dict(type='ModuleOutputs', source='backbone.norm'))
+    ends = dict(
+        s_feature=dict(from_student=True, recorder='f', connector='s'),
+        t_feature=dict(from_student=False, recorder='f', connector='t'),
+    )
+    distiller = dict(
+        type='OFDDistiller',
+        student_recorders=recorders,
+        teacher_recorders=recorders,
+        distill_losses=dict(loss_f=dict(type='OFDLoss')),
+        connectors=dict(
+            s=dict(type='ConvModuleConnector', in_channel=4, out_channel=8),
+            t=dict(type='OFDTeacherConnector'),
+        ),
+        loss_forward_mappings=dict(loss_f=ends),
+    )
+    save_teacher(tmp_path / 't.pth')
+    model = build(distiller, teacher_ckpt=str(tmp_path / 't.pth'))
+    if prepared:
+        model.init_weights()
+    assert step(model)['distill.loss_f'] > 0
+    margin = model.distiller._get_margin_from_BN(model.teacher.backbone.norm)
+    assert torch.equal(model.distiller.connectors['t'].margin, margin)

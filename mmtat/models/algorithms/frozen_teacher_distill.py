@@ -103,7 +103,7 @@ class FrozenTeacherDistill(BaseAlgorithm):
         #: Set by mmrazor's StopDistillHook.
         self.distillation_stopped = False
         self._register_state_dict_hook(rename_for_save)
-        self.register_load_state_dict_pre_hook(rename_for_load)
+        self._register_load_state_dict_pre_hook(rename_for_load)
 
     @property
     def student(self) -> BaseModel:
@@ -143,8 +143,8 @@ class FrozenTeacherDistill(BaseAlgorithm):
         Raises:
             ValueError: See :meth:`init_weights`.
         """
-        self._teacher.load()
-        if hasattr(self.distiller, 'init_ofd_connectors'):
+        is_new = self._teacher.load()
+        if is_new and hasattr(self.distiller, 'init_ofd_connectors'):
             # Margins of mmrazor's OFDDistiller come from trained norms.
             self.distiller.init_ofd_connectors(self.teacher)
 
@@ -191,6 +191,7 @@ class FrozenTeacherDistill(BaseAlgorithm):
         if self.distillation_stopped:
             losses = self.architecture(inputs, data_samples, mode='loss')
             return {**add_prefix(losses, 'student'), **self._no_distill_loss()}
+        self.load_teacher()
         distiller = self.distiller
         try:
             distiller.set_deliveries_override(False)

@@ -37,7 +37,6 @@ def rename_for_save(
 
 
 def rename_for_load(
-    module: nn.Module,
     state_dict: Dict,
     prefix: str,
     local_metadata: Any,
@@ -51,7 +50,6 @@ def rename_for_load(
     A file of stock mmrazor has it already, and a teacher that is dropped.
 
     Args:
-        module (nn.Module): The algorithm.
         state_dict (dict[str, Tensor]): Changed in place.
         prefix (str): In front of the algorithm's own names.
         local_metadata (dict): Unused.

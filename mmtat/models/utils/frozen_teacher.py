@@ -42,7 +42,8 @@ class FrozenTeacher:
         self.model = model.eval().requires_grad_(False)
         self.checkpoint = checkpoint
         self.run = run
-        self._is_loaded = trained and checkpoint is None
+        self._is_loaded = False
+        self._is_trained = trained
 
     def __deepcopy__(self, memo: dict) -> 'FrozenTeacher':
         return self
@@ -55,26 +56,30 @@ class FrozenTeacher:
         """
         self.model._apply(function)
 
-    def load(self) -> None:
+    def load(self) -> bool:
         """Load the checkpoint, once.
+
+        Returns:
+            bool: Whether this was the first call.
 
         Raises:
             ValueError: The file is not this teacher's; see
                 :func:`load_teacher`.
         """
         if self._is_loaded:
-            return
-        if self.checkpoint is None:
+            return False
+        if self.checkpoint is not None:
+            required = self.run.used if self.run.complete else None
+            load_teacher(self.model, self.checkpoint, required)
+        elif not self._is_trained:
             print_log(
                 'teacher_ckpt is None: the teacher has random weights, and '
                 'distils noise',
                 'current',
                 logging.WARNING,
             )
-        else:
-            required = self.run.used if self.run.complete else None
-            load_teacher(self.model, self.checkpoint, required)
         self._is_loaded = True
+        return True
 
     def record(
         self, distiller: BaseDistiller, inputs: Tensor, data_samples: Any
@@ -91,7 +96,6 @@ class FrozenTeacher:
             inputs (Tensor): (N, C, H, W), preprocessed for the teacher.
             data_samples (list): Of the batch.
         """
-        self.load()
         model = self.model
         if model.training:
             model.eval()
