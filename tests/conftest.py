@@ -30,3 +30,9 @@ def fixed_seed():
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def quick_runner(monkeypatch):
+    """Spare every Runner the second that asking compilers takes."""
+    monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
