@@ -130,6 +130,11 @@ def test_unreadable_files_are_refused_in_words(tmp_path):
         read_state_dict(str(tmp_path / 'missing.pth'), 'teacher_ckpt')
 
 
+def test_a_url_out_of_reach_is_said_to_be_that():
+    with pytest.raises(ValueError, match='cannot be fetched or opened'):
+        read_state_dict('http://127.0.0.1:9/teacher.pth', 'teacher_ckpt')
+
+
 def test_a_file_that_would_run_code_is_refused(tmp_path):
     class Evil:
         def __reduce__(self):

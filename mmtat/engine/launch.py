@@ -83,7 +83,8 @@ def prepare_config(args: argparse.Namespace, loaders: Sequence[str]) -> Config:
 
 def _check_devices(launcher: str) -> None:
     if get_device() == 'cpu':
-        print_log('No GPU: running on the CPU, where SyncBN becomes BN.')
+        if os.environ['LOCAL_RANK'] == '0':
+            print_log('No GPU: running on the CPU, where SyncBN becomes BN.')
         return
     processes = int(os.environ.get('LOCAL_WORLD_SIZE', 1))
     gpus = torch.cuda.device_count()

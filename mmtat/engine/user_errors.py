@@ -15,7 +15,7 @@ _PACKAGE = osp.dirname(osp.abspath(mmtat.__file__)) + os.sep
 def readable_errors() -> Iterator[None]:
     """End the process with a message, and no traceback, for user errors.
 
-    A ValueError or TypeError that mmtat itself raised names what the user
+    Of several processes on a machine the first speaks. A ValueError or TypeError that mmtat itself raised names what the user
     gave and what would be right. Any other error, and every one with
     ``MMTAT_TRACEBACK=1`` in the environment, keeps its traceback.
     """
@@ -25,7 +25,8 @@ def readable_errors() -> Iterator[None]:
         own = _own_error(error)
         if own is None or os.environ.get('MMTAT_TRACEBACK') == '1':
             raise
-        print(f'error: {own}', file=sys.stderr, flush=True)
+        if os.environ.get('LOCAL_RANK', '0') == '0':
+            print(f'error: {own}', file=sys.stderr, flush=True)
         sys.exit(1)
 
 

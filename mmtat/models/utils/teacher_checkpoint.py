@@ -90,7 +90,8 @@ def read_state_dict(path: str, name: str) -> Dict[str, Tensor]:
         the file itself where it is a bare state dict.
 
     Raises:
-        ValueError: The file is missing, truncated, or no checkpoint.
+        ValueError: The file is missing, out of reach, truncated, or no
+            checkpoint.
     """
     try:
         checkpoint = CheckpointLoader.load_checkpoint(path, 'cpu', 'silent')
@@ -98,6 +99,12 @@ def read_state_dict(path: str, name: str) -> Dict[str, Tensor]:
         raise ValueError(
             f'{name}: no file {path!r}; give the path or the URL of a '
             'checkpoint'
+        ) from error
+    except OSError as error:
+        raise ValueError(
+            f'{name}: {path!r} cannot be fetched or opened: '
+            f'{_first_line(error)}. Without a network, give the path of a '
+            'file'
         ) from error
     except Exception as error:
         raise ValueError(
