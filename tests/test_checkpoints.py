@@ -100,6 +100,20 @@ def test_training_2n_is_training_n_and_resuming_n(tmp_path, hooks):
     assert len(scalars.data[0]) == 4
 
 
+def test_a_scheduler_that_holds_a_function_resumes(tmp_path):
+    config = toy_config(tmp_path)
+    config['param_scheduler'] = [
+        dict(type='OneCycleLR', eta_max=0.1, total_steps=4, by_epoch=False)
+    ]
+    whole = train(dict(config, work_dir=str(tmp_path / 'whole')))
+    config['experiment_name'] = 'cut'
+    with pytest.raises(KeyboardInterrupt):
+        train(dict(config, custom_hooks=[dict(type='PowerCut')]))
+    resumed = train(dict(config, resume=True, experiment_name='one_cycle'))
+    for name, tensor in whole.model.state_dict().items():
+        assert torch.equal(resumed.model.state_dict()[name], tensor), name
+
+
 def test_resume_refuses_a_file_without_the_distiller(tmp_path):
     config = toy_config(tmp_path)
     train(config)
@@ -221,7 +235,7 @@ def test_what_has_no_plain_form_is_left_out_with_a_warning(monkeypatch):
             function=print,
         )
     )
-    assert value == dict(number=0.5, array=[0, 1], path='a/b', function=None)
+    assert value == dict(number=0.5, array=[0, 1], path='a/b')
     assert type(value['number']) is float
     assert 'checkpoint.function is a builtin' in lines[0][0]
     assert lines[0][1][1] == logging.WARNING

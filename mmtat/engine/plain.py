@@ -16,6 +16,7 @@ _PLAIN = (
     *(str, bytes, bool, int, float, complex, type(None)),
     *(torch.Size, torch.dtype, torch.device),
 )
+_NO_PLAIN_FORM = object()
 
 
 def to_plain(value: Any, name: str = 'checkpoint') -> Any:
@@ -31,8 +32,9 @@ def to_plain(value: Any, name: str = 'checkpoint') -> Any:
 
     Returns:
         Any: The same with numpy's arrays as lists, its scalars as Python's,
-        paths as strings, and histories as dicts. What has no plain form
-        becomes None, with a warning.
+        paths as strings, and histories as dicts. What has no plain form,
+        such as a scheduler's function, is left out with a warning; what
+        reads the file then keeps its own.
     """
     if type(value) in _PLAIN or isinstance(value, torch.Tensor):
         return value
@@ -57,11 +59,12 @@ def to_plain(value: Any, name: str = 'checkpoint') -> Any:
         'current',
         logging.WARNING,
     )
-    return None
+    return _NO_PLAIN_FORM
 
 
 def _sequence_to_plain(value: Any, name: str) -> Any:
     items = [to_plain(v, f'{name}[{i}]') for i, v in enumerate(value)]
+    items = [None if item is _NO_PLAIN_FORM else item for item in items]
     kind = type(value) if type(value) in (list, tuple, set) else list
     same = all(new is old for new, old in zip(items, value))
     return value if same and kind is type(value) else kind(items)
@@ -78,6 +81,7 @@ def _dict_to_plain(value: Dict, name: str) -> Dict:
     )
     if same and type(value) in (dict, OrderedDict, Counter):
         return value
+    items = [item for item in items if item[1] is not _NO_PLAIN_FORM]
     plain = (
         OrderedDict(items) if isinstance(value, OrderedDict) else dict(items)
     )

@@ -133,6 +133,9 @@ def _is_state_dict(value: Any) -> bool:
 
 
 def _first_line(error: Exception) -> str:
+    refused = re.search(r'(?:GLOBAL|class) ([\w.]+)', str(error))
+    if refused:
+        return f'it holds {refused[1]}, which is no weight and may run code'
     return (str(error) or type(error).__name__).strip().split('\n')[0]
 
 
