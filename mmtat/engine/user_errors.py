@@ -15,9 +15,10 @@ _PACKAGE = osp.dirname(osp.abspath(mmtat.__file__)) + os.sep
 def readable_errors() -> Iterator[None]:
     """End the process with a message, and no traceback, for user errors.
 
-    Of several processes on a machine the first speaks. A ValueError or TypeError that mmtat itself raised names what the user
+    A ValueError or TypeError that mmtat itself raised names what the user
     gave and what would be right. Any other error, and every one with
-    ``MMTAT_TRACEBACK=1`` in the environment, keeps its traceback.
+    ``MMTAT_TRACEBACK=1`` in the environment, keeps its traceback. Of several
+    processes on a machine the first speaks.
     """
     try:
         yield
