@@ -1,7 +1,7 @@
 """The TaT distiller."""
 
 import logging
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Optional, Sequence, Tuple, Union
 
 import torch
 from mmengine.logging import print_log
@@ -14,6 +14,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from mmtat.registry import MODELS
 
 from ..utils import DryRun, attach, check_sources, dry_run, input_size
+from .layer_pairs import map_shape, parse_pairs, single
 from .logits import LogitsDistillation
 from .tat_layer import BRANCHES, FORMULATIONS, TaTLayer, check_branches
 
@@ -87,7 +88,7 @@ class TaTDistiller(ConfigurableDistiller):
             )
         branches = dict(whole=dict()) if branches is None else branches
         check_branches(branches)
-        pairs = _pairs(layers)
+        pairs = parse_pairs(layers)
         recorders = dict(
             student=dict(student_recorders or {}),
             teacher=dict(teacher_recorders or {}),
@@ -184,7 +185,7 @@ class TaTDistiller(ConfigurableDistiller):
     def _build_layers(self) -> None:
         for index, pair in enumerate(self.pairs):
             shapes = {
-                role: _map_shape(self.runs[role], f'tat_{index}', role, source)
+                role: map_shape(self.runs[role], f'tat_{index}', role, source)
                 for role, source in pair.items()
             }
             layer = TaTLayer(
@@ -229,7 +230,7 @@ class TaTDistiller(ConfigurableDistiller):
 
     def _map(self, role: str, index: int) -> Tensor:
         record = self._recorded(role, f'tat_{index}')
-        return _single(record, role, self.pairs[index][role])
+        return single(record, role, self.pairs[index][role])
 
     def _recorded(self, role: str, name: str) -> Any:
         recorder = getattr(self, f'{role}_recorders').get_recorder(name)
@@ -241,50 +242,3 @@ class TaTDistiller(ConfigurableDistiller):
                 'such replacements)'
             )
         return recorder.data_buffer[0]
-
-
-def _pairs(layers: Any) -> List[Dict[str, str]]:
-    if not isinstance(layers, (list, tuple)) or not layers:
-        raise ValueError(
-            'layers must be a list of dict(student=..., teacher=...), got '
-            f'{layers!r}'
-        )
-    pairs = []
-    for layer in layers:
-        if isinstance(layer, str):
-            layer = dict(student=layer, teacher=layer)
-        if not isinstance(layer, dict) or set(layer) != {'student', 'teacher'}:
-            raise ValueError(
-                'each of layers must be dict(student=..., teacher=...) or a '
-                f'name that both share, got {layer!r}'
-            )
-        pairs.append(dict(layer))
-    return pairs
-
-
-def _single(record: Any, role: str, source: str) -> Any:
-    if isinstance(record, (list, tuple)) and not isinstance(
-        record, torch.Size
-    ):
-        if len(record) != 1:
-            raise ValueError(
-                f'the {role} layer {source!r} returns {len(record)} values; '
-                'name an inner layer that returns one map (B, C, H, W)'
-            )
-        return record[0]
-    return record
-
-
-def _map_shape(run: DryRun, name: str, role: str, source: str) -> torch.Size:
-    if not run.records.get(name):
-        raise ValueError(
-            f'the {role} layer {source!r} did not run in a dry run of the '
-            f'{role}; name a layer that its forward passes through'
-        )
-    shape = _single(run.records[name][0], role, source)
-    if not isinstance(shape, torch.Size) or len(shape) != 4:
-        raise ValueError(
-            f'the {role} layer {source!r} must return a map (B, C, H, W), '
-            f'got {tuple(shape) if isinstance(shape, tuple) else shape}'
-        )
-    return shape
