@@ -3,7 +3,16 @@
 import pytest
 import torch
 
-from .voc import ROOT, make_voc, run_tool, voc_options
+from mmtat.engine.user_errors import readable_errors
+
+from .voc import (
+    ROOT,
+    loader_options,
+    make_imagenet,
+    make_voc,
+    run_tool,
+    voc_options,
+)
 
 CONFIG = 'configs/tat_deeplabv3_r101_r18_voc.py'
 
@@ -195,3 +204,96 @@ def test_a_bug_keeps_its_traceback(monkeypatch, tmp_path, data):
             monkeypatch, 'train', CONFIG, '--data-root', data,
             '--work-dir', tmp_path / 'run',
         )  # fmt: skip
+
+
+def test_a_bug_of_our_own_keeps_its_traceback(tmp_path, monkeypatch):
+    monkeypatch.setattr('mmtat.ops.regions.check_pair', None)
+    from mmtat.ops import pool_anchors
+
+    with pytest.raises(TypeError, match='not callable'), readable_errors():
+        pool_anchors(torch.rand(1, 1, 4, 4), (2, 2))
+
+
+def test_every_rank_speaks_for_itself(monkeypatch, capfd):
+    from mmtat.models import TaTLoss
+
+    monkeypatch.setenv('RANK', '3')
+    with pytest.raises(SystemExit), readable_errors():
+        TaTLoss(-1)
+    assert capfd.readouterr().err.startswith('[rank 3] error: loss_weight')
+
+
+def test_nothing_is_overwritten_by_a_run_that_cannot_start(train, tmp_path):
+    (tmp_path / 'run').mkdir()
+    config = tmp_path / 'run' / 'tat_deeplabv3_r101_r18_voc.py'
+    for name in (config.name, 'student.py'):
+        (tmp_path / 'run' / name).write_text('of a good run')
+    assert 'teacher_ckpt: no file' in train()
+    for name in (config.name, 'student.py'):
+        assert (tmp_path / 'run' / name).read_text() == 'of a good run'
+
+
+@pytest.mark.parametrize(
+    ('content', 'arguments', 'expected'),
+    [
+        (dict(state_dict=dict(x=torch.ones(1))), [], 'is of another model'),
+        (dict(x=torch.ones(1)), ['--resume'], 'is of another model'),
+    ],
+)
+def test_a_plain_student_goes_on_from_its_own_files_only(
+    tmp_path, data, monkeypatch, capfd, content, arguments, expected
+):
+    torch.save(content, tmp_path / 'other.pth')
+    options = [o for o in voc_options('none') if 'model.' not in o]
+    if arguments:
+        arguments = ['--resume', tmp_path / 'other.pth']
+    else:
+        options.append(f'load_from={tmp_path / "other.pth"}')
+    status = run_tool(
+        monkeypatch, 'train', 'configs/deeplabv3_r18_voc.py', '--data-root',
+        data, '--work-dir', tmp_path / 'run', *arguments, '--cfg-options',
+        'model.pretrained=None', *options,
+    )  # fmt: skip
+    assert status == 1
+    assert expected in capfd.readouterr().err
+
+
+@pytest.fixture
+def classify(tmp_path, monkeypatch, capfd):
+    """Train a classifier, expect one error, and return it."""
+
+    def run(*options):
+        status = run_tool(
+            monkeypatch, 'train', 'configs/tat_resnet34_resnet18_in1k.py',
+            '--data-root', tmp_path / 'data', '--work-dir', tmp_path / 'run',
+            '--cfg-options', 'model.teacher_ckpt=none.pth',
+            'model.architecture.pretrained=None', *options,
+            *loader_options('train', 'val'),
+        )  # fmt: skip
+        assert status == 1
+        errors = capfd.readouterr().err
+        assert 'Traceback' not in errors
+        return errors
+
+    return run
+
+
+def test_images_of_a_classifier_that_are_missing(classify, tmp_path):
+    (tmp_path / 'data').mkdir()
+    assert 'is empty' in classify()
+    (tmp_path / 'data' / 'val').mkdir()
+    assert 'no folder' in classify()
+    make_imagenet(tmp_path / 'data')
+    assert 'teacher_ckpt: no file' in classify()
+    next((tmp_path / 'data' / 'train').rglob('*.jpg')).unlink()
+    assert '1 of the 8 images that the split names' in classify()
+
+
+def test_patches_of_a_classifier_that_its_map_has_not(classify, tmp_path):
+    make_imagenet(tmp_path / 'data')
+    message = classify(
+        'model.distiller.branches.patch_group.patches=(8,8)',
+        'model.distiller.branches.patch_group.groups=1',
+    )
+    assert 'patches=(8, 8) for a map of 7x7' in message
+    assert not (tmp_path / 'run' / 'student.py').exists()

@@ -218,6 +218,38 @@ def test_the_student_config_is_plain(tmp_path):
     assert plain.train_dataloader.batch_size == 2
 
 
+def test_the_student_config_has_nothing_of_mmrazor(tmp_path):
+    from mmtat.engine.student_config import student_config
+
+    config = toy_config(
+        tmp_path,
+        custom_hooks=[dict(type='mmrazor.StopDistillHook', stop_epoch=1)],
+        custom_imports=dict(imports='mmtat'),
+        val_cfg=dict(type='mmrazor.SingleTeacherDistillValLoop'),
+    )
+    plain = student_config(Config(config))
+    assert 'custom_hooks' not in plain and 'custom_imports' not in plain
+    assert plain.val_cfg == dict()
+
+
+def test_a_file_that_a_module_converts_fits():
+    from mmengine.registry import MODELS, DefaultScope
+
+    from mmtat.engine.checkpoint_check import check_fit
+
+    def build(size):
+        backbone = dict(
+            type='VisionTransformer', arch='deit-tiny', img_size=size
+        )
+        return MODELS.build(dict(type='ImageClassifier', backbone=backbone))
+
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        small, large = build(96), build(224)
+    check_fit(small, large.state_dict(), strict=True)
+    with pytest.raises(ValueError, match='is of another model'):
+        check_fit(small, ToySegmentor().state_dict(), strict=False)
+
+
 def test_what_has_no_plain_form_is_left_out_with_a_warning(monkeypatch):
     import numpy as np
 

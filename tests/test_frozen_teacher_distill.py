@@ -396,3 +396,58 @@ def test_margins_of_ofd_come_from_the_trained_teacher(tmp_path, prepared):
     assert step(model)['distill.loss_f'] > 0
     margin = model.distiller._get_margin_from_BN(model.teacher.backbone.norm)
     assert torch.equal(model.distiller.connectors['t'].margin, margin)
+
+
+def test_a_layer_that_never_runs_is_named_in_the_first_step():
+    class ByMethod(ToySegmentor):
+        def forward(self, inputs, data_samples=None, mode='tensor'):
+            logits = self.decode_head.forward(self.extract_feat(inputs))
+            return dict(loss=logits.mean()) if mode == 'loss' else logits
+
+    model = FrozenTeacherDistill(
+        architecture=ByMethod(width=8),
+        teacher=ByMethod(width=8),
+        distiller=recording('decode_head'),
+    )
+    with pytest.raises(ValueError, match="student layer 'decode_head' record"):
+        step(model)
+    with pytest.raises(ValueError, match='name a layer inside'):
+        FrozenTeacherDistill(
+            architecture=ByMethod(width=8),
+            teacher=ByMethod(width=8),
+            distiller=dict(type='mmtat.TaTDistiller', layers=['decode_head']),
+        )
+
+
+def test_a_record_before_an_in_place_dropout_stays_before_it():
+    student = ToySegmentor(width=8)
+    student.backbone.relu = nn.Dropout(0.5, inplace=True)
+    model = FrozenTeacherDistill(
+        architecture=student,
+        teacher=ToySegmentor(width=8),
+        distiller=recording('backbone.norm'),
+    )
+    assert model._overwritten == {'f'}
+
+
+def test_one_model_cannot_be_both():
+    model = ToySegmentor(width=8)
+    with pytest.raises(ValueError, match='teacher shares parameters'):
+        FrozenTeacherDistill(model, model, distiller=recording('backbone'))
+    assert all(p.requires_grad for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ('part', 'kind', 'close'),
+    [
+        ('distiller', 'mmtat.TatDistiller', 'TaTDistiller'),
+        ('distiller', 'ConfigurableDistill', 'ConfigurableDistiller'),
+        ('teacher', 'ToySegmenter', 'ToySegmentor'),
+        ('architecture', 'mmseg.EncoderDecode', 'EncoderDecoder'),
+    ],
+)
+def test_an_unknown_type_names_close_matches(part, kind, close):
+    config = distillation()
+    config[part]['type'] = kind
+    with pytest.raises(ValueError, match=f'{part}: unknown type .*{close}'):
+        MODELS.build(config)

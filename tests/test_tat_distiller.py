@@ -1,5 +1,7 @@
 """The TaT distiller: wiring, formulations, branches, sizes, bad input."""
 
+import copy
+
 import pytest
 import torch
 from mmengine.registry import MODELS, DefaultScope
@@ -196,6 +198,55 @@ def test_one_line_in_the_log_says_what_happens_to_the_sizes(monkeypatch):
         ),
         (dict(layers=['backbone'], branches=dict()), 'at least one of whole'),
         (dict(layers=['auxiliary_head.nothing']), 'has no layer'),
+        (dict(layers=[dict(student=3, teacher=4)]), 'each of layers must be'),
+        (
+            dict(layers=['backbone'], branches=dict(whole=dict(weight=1))),
+            "branches.whole has no argument 'weight'; did you mean 'loss_wei",
+        ),
+        (
+            dict(layers=['backbone'], branches=dict(anchor_point=dict(a=1))),
+            "branches.anchor_point has no argument 'a'",
+        ),
+        (
+            dict(layers=['backbone'], query=dict(kernel=1)),
+            "query has no argument 'kernel'; did you mean 'kernel_size'",
+        ),
+        (dict(layers=['backbone'], query=dict(norm=dict())), 'norm must be'),
+        (dict(layers=['backbone'], input_size=64), 'input_size must be two'),
+        (
+            dict(
+                layers=['backbone'],
+                teacher_recorders=dict(tat_0=dict(type='ModuleOutputs')),
+            ),
+            "teacher_recorders: 'tat_0' is the name",
+        ),
+        (
+            dict(
+                layers=['backbone'],
+                distill_losses=dict(loss_tat=dict(type='L2Loss')),
+            ),
+            r"distill_losses: \['loss_tat'\] are names",
+        ),
+        (
+            dict(
+                layers=['backbone'],
+                logits=dict(),
+                student_recorders=dict(
+                    logits=dict(type='ModuleOutputs', source='backbone')
+                ),
+            ),
+            "student_recorders: 'logits' is the name",
+        ),
+        (dict(layers=['backbone'], logits=dict(tau=0)), 'tau must be positi'),
+        (dict(layers=['backbone'], logits=dict(t=1)), 'logits: .*argument'),
+        (
+            dict(layers=['backbone'], logits=dict(type='DKDLoss')),
+            'logits: DKDLoss needs .*gt_labels',
+        ),
+        (
+            dict(layers=['backbone'], logits=dict(type='KLDivergenc')),
+            "logits: unknown type 'KLDivergenc'.*close matches: KLDivergence",
+        ),
         (dict(layers=['backbone'], query=dict(norm='layer')), 'norm must be'),
         (
             dict(
@@ -225,6 +276,48 @@ def test_one_line_in_the_log_says_what_happens_to_the_sizes(monkeypatch):
 def test_mistakes_raise_before_the_first_step(arguments, message):
     with pytest.raises(ValueError, match=message):
         prepared(**arguments)
+
+
+@pytest.mark.parametrize(
+    'arguments',
+    [
+        dict(query='conv'),
+        dict(logits=True),
+        dict(resize='yes'),
+        dict(branches=['whole']),
+        dict(branches=dict(whole=1.0)),
+    ],
+)
+def test_arguments_of_the_wrong_kind_are_named(arguments):
+    name = next(iter(arguments))
+    with pytest.raises(TypeError, match=f'^{name}'):
+        TaTDistiller(layers=['backbone'], **arguments)
+
+
+def test_a_model_that_cannot_run_says_why():
+    student = ToySegmentor(width=4)
+    student.decode_head.conv_seg = nn.Conv2d(5, 3, 1)
+    with pytest.raises(ValueError, match='the student does not run .* 4 chan'):
+        prepared(student=student, layers=['decode_head.conv_seg'])
+
+
+def test_the_size_of_a_teacher_that_has_one_is_the_dry_runs():
+    teacher = ToySegmentor(width=8)
+    teacher.backbone.img_size = 40
+    distiller = prepared(teacher=teacher, layers=['backbone.conv'])
+    assert distiller.input_size == (40, 40)
+    assert distiller.runs['student'].records['tat_0'][0][2:] == (20, 20)
+
+
+@pytest.mark.parametrize('kind', ['ChannelWiseDivergence', 'DISTLoss'])
+def test_other_losses_of_logits_get_them_as_they_are(kind):
+    distiller = prepared(layers=['backbone'], logits=dict(type=kind))
+    student, teacher = torch.randn(2, 2, 3, 4, 4)
+    if kind == 'DISTLoss':
+        student, teacher = student[:, :, 0, 0], teacher[:, :, 0, 0]
+    expected = distiller.logits.loss(student, teacher)
+    torch.testing.assert_close(distiller.logits(student, teacher), expected)
+    assert distiller.logits.loss_name == 'loss_logits'
 
 
 def test_logits_of_different_classes_raise():
@@ -335,3 +428,24 @@ def test_it_works_inside_stock_single_teacher_distill(scope):
     assert model.student.backbone.conv.weight.grad.abs().sum() > 0
     names = [name for name, _ in model.named_parameters()]
     assert 'distiller.tat.0.query.conv.weight' in names
+
+
+def test_inside_stock_distillation_it_follows_replaced_norms():
+    from mmengine.model import revert_sync_batchnorm
+
+    with DefaultScope.overwrite_default_scope('mmrazor'):
+        model = MODELS.build(
+            dict(
+                type='mmrazor.SingleTeacherDistill',
+                architecture=dict(type='ToySegmentor', norm='SyncBN'),
+                teacher=dict(type='ToySegmentor', norm='SyncBN', width=8),
+                distiller=dict(
+                    type='mmtat.TaTDistiller', layers=['backbone.norm']
+                ),
+            )
+        )
+    model = revert_sync_batchnorm(model)
+    losses = model(torch.rand(2, 3, 8, 8), mode='loss')
+    assert losses['distill.loss_tat'] > 0
+    copied = copy.deepcopy(model)
+    assert copied(torch.rand(2, 3, 8, 8), mode='loss')['distill.loss_tat'] > 0

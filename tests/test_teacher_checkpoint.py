@@ -104,6 +104,12 @@ def test_at_most_five_names_are_shown(tmp_path):
     assert 'belongs to another model' in str(error.value)
 
 
+def test_a_path_object_and_a_file_with_a_counter_load(tmp_path):
+    state_dict = save_teacher(tmp_path / 't.pth')
+    torch.save(dict(state_dict, epoch=3), tmp_path / 't.pth')
+    build(tmp_path / 't.pth').init_weights()
+
+
 def test_data_parallel_files_load(tmp_path):
     state_dict = save_teacher(tmp_path / 't.pth')
     torch.save(

@@ -5,8 +5,7 @@ python tools/train.py configs/tat_deeplabv3_r101_r18_voc.py --data-root DIR
 
 import argparse
 
-from mmengine.runner import Runner
-
+from mmtat.engine.checked_runner import CheckedRunner
 from mmtat.engine.launch import (
     base_parser,
     enable_amp,
@@ -49,7 +48,7 @@ def main() -> None:
         if args.auto_scale_lr:
             enable_auto_scale_lr(config)
         set_resume(config, args.resume)
-        Runner.from_cfg(config).train()
+        CheckedRunner.from_cfg(config).train()
 
 
 if __name__ == '__main__':

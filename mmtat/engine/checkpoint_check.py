@@ -1,19 +1,22 @@
 """Whether a checkpoint fits a model, before mmengine loads what it can."""
 
-from typing import Any, Dict
+from typing import Dict, List
 
 from torch import Tensor, nn
 
+from mmtat.models.utils import load_state
+
 _PREFIXES = ('module.', 'architecture.')
+_NOT_THE_STUDENTS = ('teacher.', 'distiller.')
 
 
 def check_fit(
     model: nn.Module, state_dict: Dict[str, Tensor], strict: bool
 ) -> None:
-    """Raise unless a state dict holds a model, or some of it.
+    """Load a state dict into a model; raise unless it is the model's.
 
     Args:
-        model (nn.Module): The bare model.
+        model (nn.Module): The bare model; takes what fits.
         state_dict (dict[str, Tensor]): Of a file; names may begin with
             'module.' or 'architecture.'.
         strict (bool): Whether it must hold the whole model and no more
@@ -22,44 +25,38 @@ def check_fit(
     Raises:
         ValueError: Says how much matched, and what did not.
     """
-    expected = {name: t.shape for name, t in model.state_dict().items()}
-    given = {_bare(name): _shape(t) for name, t in state_dict.items()}
-    matched = [n for n in expected if given.get(n) == tuple(expected[n])]
-    if not expected or (matched and not strict):
-        return
-    missing = [
-        name
-        for name in expected
-        if name not in matched and not name.endswith('num_batches_tracked')
-    ]
+    load = load_state(model, _bare(state_dict))
+    names = [n for n in model.state_dict() if 'num_batches_tracked' not in n]
+    bad = set(load.missing + load.mismatched)
+    matched = len(names) - len(bad)
     unexpected = [
         name
-        for name in given
-        if name not in expected
-        and not name.startswith(('teacher.', 'distiller.'))
+        for name in load.unexpected
+        if not name.startswith(_NOT_THE_STUDENTS)
     ]
-    if missing or (strict and unexpected):
+    if not names or (matched and not strict):
+        return
+    if bad or unexpected:
         raise ValueError(
             f'the checkpoint is of another model than {type(model).__name__}'
-            f': {len(matched)} of its {len(expected)} weights matched'
-            + _examples('missing or of another shape', missing)
+            f': {matched} of its {len(names)} weights matched'
+            + _examples('missing or of another shape', sorted(bad))
             + _examples('not of this model', unexpected)
             + '. Give a checkpoint that was trained with this config'
         )
 
 
-def _bare(name: str) -> str:
-    for prefix in _PREFIXES:
-        if name.startswith(prefix):
-            name = name[len(prefix) :]
-    return name
+def _bare(state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
+    bare = {}
+    for name, tensor in state_dict.items():
+        for prefix in _PREFIXES:
+            if name.startswith(prefix):
+                name = name[len(prefix) :]
+        bare[name] = tensor
+    return bare
 
 
-def _shape(value: Any) -> Any:
-    return tuple(value.shape) if isinstance(value, Tensor) else None
-
-
-def _examples(what: str, names: list) -> str:
+def _examples(what: str, names: List[str]) -> str:
     if not names:
         return ''
     shown = ', '.join(names[:5]) + (', ...' if len(names) > 5 else '')

@@ -7,6 +7,9 @@ from typing import Any, Dict, Iterator, List, Sequence
 from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 
+#: Of a longer split so many files are looked for, evenly spread.
+MOST_CHECKED = 50000
+
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -57,6 +60,10 @@ def set_data_root(config: Config, root: str) -> None:
 def check_datasets(config: Config, loaders: Sequence[str] = _LOADERS) -> None:
     """Raise unless every dataset's folders and files are there.
 
+    Looked at are the data root, the split file and the folders; every image
+    and label of a segmentation split; and of ImageNet's layout the folder of
+    the split, and its images where a list in ``meta`` names them.
+
     Args:
         config (Config): Of a run.
         loaders (Sequence[str]): Data loaders to check.
@@ -92,7 +99,13 @@ def _check_dataset(dataset: Dict) -> None:
         if prefix:
             _check_folder(osp.join(root, prefix), kind, f'data_prefix.{name}')
     if {'img_path', 'seg_map_path'} <= set(prefixes):
-        _check_images(dict(dataset), split)
+        _check_images(
+            dict(dataset), dict(img_path='image', seg_map_path='label')
+        )
+    elif dataset.get('split') and root:
+        _check_folder(osp.join(root, dataset['split']), kind, 'split')
+        if osp.isfile(osp.join(root, 'meta', f'{dataset["split"]}.txt')):
+            _check_images(dict(dataset), dict(img_path='image'))
 
 
 def _check_folder(folder: str, kind: str, name: str) -> None:
@@ -105,18 +118,24 @@ def _check_folder(folder: str, kind: str, name: str) -> None:
         raise ValueError(f'{kind}: the folder {folder!r} ({name}) is empty')
 
 
-def _check_images(dataset: Dict, split: str) -> None:
-    """Every image of a segmentation split, and its label, is there."""
-    built = DATASETS.build(dict(dataset, lazy_init=True))
-    samples: List[Dict] = built.load_data_list()
+def _check_images(dataset: Dict, names: Dict[str, str]) -> None:
+    """The files that a split names are there; see :func:`check_datasets`."""
     kind = dataset['type']
+    try:
+        built = DATASETS.build(dict(dataset, lazy_init=True))
+        samples: List[Dict] = built.load_data_list()
+    except Exception as error:
+        raise ValueError(
+            f'{kind}: the data cannot be read: {error}'
+        ) from error
     if not samples:
-        raise ValueError(f'{kind}: the split {split!r} names no image')
-    for key, what in (('img_path', 'image'), ('seg_map_path', 'label')):
-        paths = [sample[key] for sample in samples if sample.get(key)]
+        raise ValueError(f'{kind}: {dataset.get("ann_file")!r} names no image')
+    step = -(-len(samples) // MOST_CHECKED)
+    for key, what in names.items():
+        paths = [s[key] for s in samples[::step] if s.get(key)]
         missing = [path for path in paths if not osp.isfile(path)]
         if missing:
             raise ValueError(
                 f'{kind}: {len(missing)} of the {len(paths)} {what}s that '
-                f'the split {split!r} names are missing, as {missing[0]!r}'
+                f'the split names are missing, as {missing[0]!r}'
             )

@@ -9,12 +9,13 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.logging import print_log
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 
 from mmtat.models.utils import load_config, read_state_dict
 
+from .checked_runner import bare_model
 from .checkpoint_check import check_fit
-from .dataset_check import check_datasets, set_data_root
+from .dataset_check import check_datasets, datasets_of, set_data_root
 
 
 def base_parser(description: str) -> argparse.ArgumentParser:
@@ -78,7 +79,36 @@ def prepare_config(args: argparse.Namespace, loaders: Sequence[str]) -> Config:
         set_data_root(config, args.data_root)
     _check_devices(args.launcher)
     check_datasets(config, loaders)
+    set_input_size(config)
     return config
+
+
+def set_input_size(config: Config) -> None:
+    """Tell a TaT distiller the crop of the training images.
+
+    Only where the student's data preprocessor does not know it: then what
+    the maps cannot give is refused before the first step.
+
+    Args:
+        config (Config): Changed in place.
+    """
+    distiller = config.model.get('distiller') or {}
+    sizes = [
+        transform.get('crop_size', transform.get('scale'))
+        for dataset in datasets_of(config, ('train_dataloader',))
+        for transform in dataset.get('pipeline', [])
+        if str(transform.get('type')).endswith('Crop')
+    ]
+    is_tat = str(distiller.get('type')) == 'mmtat.TaTDistiller'
+    if is_tat and sizes and sizes[-1] is not None:
+        architecture = config.model.get('architecture')
+        preprocessor = isinstance(architecture, dict) and architecture.get(
+            'data_preprocessor'
+        )
+        size = sizes[-1]
+        size = (size, size) if isinstance(size, int) else tuple(size)
+        if not (preprocessor and preprocessor.get('size')):
+            distiller.setdefault('input_size', size)
 
 
 def _check_devices(launcher: str) -> None:
@@ -139,19 +169,10 @@ def set_resume(config: Config, resume: Optional[str]) -> None:
     Args:
         config (Config): Changed in place.
         resume (str | None): None, 'auto', or a path.
-
-    Raises:
-        ValueError: The file is missing or no checkpoint.
     """
-    if resume is None:
-        source = config.get('load_from')
-    else:
+    if resume is not None:
         config.resume = True
         config.load_from = None if resume == 'auto' else resume
-        source = config.load_from or find_latest_checkpoint(config.work_dir)
-    name = 'load_from' if resume is None else '--resume'
-    if source is not None and '://' not in source:
-        read_state_dict(source, name)
 
 
 def load_for_test(runner: Runner, checkpoint: str) -> None:
@@ -165,10 +186,9 @@ def load_for_test(runner: Runner, checkpoint: str) -> None:
     Raises:
         ValueError: The file is no checkpoint, or of another model.
     """
-    model = runner.model.module if runner.distributed else runner.model
-    student = getattr(model, 'module', model)
+    student = bare_model(runner)
     state_dict = read_state_dict(checkpoint, 'checkpoint')
-    check_fit(student, state_dict, strict=True)
+    check_fit(getattr(student, 'module', student), state_dict, strict=True)
     runner.load_checkpoint(
         checkpoint,
         revise_keys=[(r'^module\.', ''), (r'^architecture\.', '')],

@@ -23,8 +23,12 @@ def student_config(config: Config) -> Config:
     model = plain['model']
     if 'architecture' not in model:
         return config
-    student, _ = resolve_model_config(model['architecture'], 'architecture')
+    student, zoo_weights = resolve_model_config(
+        model['architecture'], 'architecture'
+    )
     student = student.to_dict()
+    if zoo_weights is not None:
+        student['init_cfg'] = dict(type='Pretrained', checkpoint=zoo_weights)
     if model.get('data_preprocessor') is not None:
         student.setdefault('data_preprocessor', model['data_preprocessor'])
     plain['model'] = student
@@ -33,9 +37,13 @@ def student_config(config: Config) -> Config:
     plain.pop('find_unused_parameters', None)
     for name in ('custom_hooks', 'custom_imports'):
         if plain.get(name):
-            plain[name] = _without_mmtat(plain[name])
+            plain[name] = _without_distillation(plain[name])
         if not plain.get(name):
             plain.pop(name, None)
+    for name in ('train_cfg', 'val_cfg', 'test_cfg'):
+        if plain.get(name) and _is_distillation(plain[name]):
+            # Such loops validate a teacher that is no longer there.
+            plain[name].pop('type')
     return Config(_without_scope(plain, plain.get('default_scope')))
 
 
@@ -52,14 +60,16 @@ def _without_scope(value: Any, scope: Any) -> Any:
     return value
 
 
-def _without_mmtat(value: Any) -> Any:
-    """Hooks or imports that are not mmtat's."""
+def _without_distillation(value: Any) -> Any:
+    """Hooks or imports that are neither mmtat's nor mmrazor's."""
     if isinstance(value, list):
-        return [item for item in value if not _is_mmtat(item)]
-    imports = [name for name in value['imports'] if not _is_mmtat(name)]
+        return [item for item in value if not _is_distillation(item)]
+    imports = value['imports']
+    imports = [imports] if isinstance(imports, str) else imports
+    imports = [name for name in imports if not _is_distillation(name)]
     return dict(value, imports=imports) if imports else {}
 
 
-def _is_mmtat(item: Any) -> bool:
+def _is_distillation(item: Any) -> bool:
     name = item.get('type', '') if isinstance(item, dict) else item
-    return str(name).split('.')[0] == 'mmtat'
+    return str(name).split('.')[0] in ('mmtat', 'mmrazor')

@@ -5,9 +5,9 @@ model = dict(
     type='EncoderDecoder',
     data_preprocessor=dict(
         type='SegDataPreProcessor',
-        # Of the training scenes, over all channels.
-        mean=[80, 80, 80],
-        std=[64, 64, 64],
+        # Of the training scenes; their colours have no favourite.
+        mean=[91, 91, 91],
+        std=[53, 53, 53],
         bgr_to_rgb=True,
         size=(80, 80),
         seg_pad_val=255,

@@ -1,5 +1,4 @@
 # One cycle of AdamW, validated and saved at its end: a minute on a laptop.
-# (Not OneCycleLR: it saves a function, which no safe load takes back.)
 optim_wrapper = dict(
     type='OptimWrapper',
     # 10 times the usual: at 1e-3 the first 1000 steps tell no digits apart.

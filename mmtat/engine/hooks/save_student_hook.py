@@ -1,7 +1,7 @@
 """Saves a distilled student as a student."""
 
 import os.path as osp
-from typing import Dict
+from typing import Any, Dict, Optional
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -33,15 +33,29 @@ class SaveStudentHook(Hook):
 
     priority = 'VERY_LOW'
 
-    def before_train(self, runner: Runner) -> None:
-        """Write the student's config.
+    def __init__(self) -> None:
+        self._has_written = False
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Optional[Dict] = None,
+    ) -> None:
+        """Write the student's config, once a first step was possible.
 
         Args:
             runner (Runner): Of the run.
+            batch_idx (int): Unused.
+            data_batch (Any): Unused.
+            outputs (dict, optional): Unused.
         """
-        if runner.rank == 0 and 'model' in runner.cfg:
+        is_first = not self._has_written and runner.rank == 0
+        if is_first and 'model' in runner.cfg:
             config = student_config(runner.cfg)
             config.dump(osp.join(runner.work_dir, 'student.py'))
+        self._has_written = True
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: Dict) -> None:
         """Split the checkpoint and make it plain.

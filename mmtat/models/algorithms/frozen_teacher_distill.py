@@ -7,6 +7,7 @@ from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
 from mmrazor.models.algorithms import BaseAlgorithm
 from mmrazor.models.distillers import BaseDistiller
+from mmrazor.models.task_modules import RecorderManager
 from mmrazor.models.utils import add_prefix
 from mmrazor.registry import MODELS as MMRAZOR_MODELS
 from torch import Tensor, nn
@@ -19,7 +20,9 @@ from ..utils import (
     attach,
     build_model,
     check_classes,
+    check_recorded,
     check_sources,
+    check_type,
     clear,
     dry_run,
     resolve_model_config,
@@ -205,6 +208,7 @@ class FrozenTeacherDistill(BaseAlgorithm):
             )
             with distiller.student_recorders, distiller.deliveries:
                 losses = self.architecture(inputs, data_samples, mode='loss')
+            check_recorded(distiller.student_recorders, 'student')
             losses = add_prefix(losses, 'student')
             losses.update(
                 add_prefix(distiller.compute_distill_losses(), 'distill')
@@ -233,27 +237,38 @@ class FrozenTeacherDistill(BaseAlgorithm):
             checkpoint = checkpoint or zoo_weights
             source = without_pretrained(config)
         model = build_model(source, 'teacher')
-        runs = {}
-        for role, part in (('student', self.architecture), ('teacher', model)):
-            manager = getattr(self.distiller, f'{role}_recorders')
-            check_sources(manager, part, role)
+        _check_not_shared(self.architecture, model)
+        parts = dict(student=self.architecture, teacher=model)
+        for role, part in parts.items():
+            check_sources(self._recorders(role), part, role)
             getattr(self.distiller, f'prepare_from_{role}')(part)
-            known = getattr(self.distiller, 'runs', {})
-            runs[role] = known.get(role) or dry_run(part, manager)
-        self._overwritten = runs['student'].overwritten
-        for role, part in (('student', self.architecture), ('teacher', model)):
-            attach(
-                getattr(self.distiller, f'{role}_recorders'),
-                part,
-                runs[role].overwritten,
+        runs = getattr(self.distiller, 'runs', None) or {
+            role: dry_run(
+                part, self._recorders(role), calls_heads=role == 'teacher'
             )
+            for role, part in parts.items()
+        }
+        self._overwritten = runs['student'].overwritten
         check_classes(self.distiller, runs['student'], runs['teacher'])
         return FrozenTeacher(model, checkpoint, runs['teacher'], trained)
+
+    def _recorders(self, role: str) -> RecorderManager:
+        return getattr(self.distiller, f'{role}_recorders')
 
     def _apply(self, fn: Any, *args: Any, **kwargs: Any) -> nn.Module:
         if '_teacher' in self.__dict__:
             self._teacher.apply_to_tensors(fn)
         return super()._apply(fn, *args, **kwargs)
+
+
+def _check_not_shared(student: BaseModel, teacher: BaseModel) -> None:
+    """Freezing the teacher would freeze what it shares with the student."""
+    own = {id(parameter) for parameter in student.parameters()}
+    if any(id(parameter) in own for parameter in teacher.parameters()):
+        raise ValueError(
+            'teacher shares parameters with architecture, which it would '
+            'freeze; give a model of its own'
+        )
 
 
 def _build_student(
@@ -273,9 +288,9 @@ def _build_distiller(
     distiller: Union[Dict, BaseDistiller, None],
 ) -> BaseDistiller:
     if isinstance(distiller, dict):
-        distiller = MMRAZOR_MODELS.build(
-            dict(dict(_scope_='mmrazor'), **distiller)
-        )
+        config = dict(dict(_scope_='mmrazor'), **distiller)
+        check_type(config, 'distiller', config['_scope_'])
+        distiller = MMRAZOR_MODELS.build(config)
     if not isinstance(distiller, BaseDistiller) or not hasattr(
         distiller, 'teacher_recorders'
     ):

@@ -7,8 +7,7 @@ from mmrazor.models.architectures.connectors.base_connector import (
 )
 from torch import Tensor
 
-from mmtat.ops import pool_anchors
-from mmtat.ops.regions import check_pair
+from mmtat.ops import check_pair, pool_anchors
 from mmtat.registry import MODELS
 
 

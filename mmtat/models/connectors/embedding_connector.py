@@ -59,7 +59,7 @@ class EmbeddingConnector(BaseConnector):
             raise ValueError(
                 f'kernel_size must be 1 or 3, got {kernel_size!r}'
             )
-        if norm not in _NORMS:
+        if not isinstance(norm, (str, type(None))) or norm not in _NORMS:
             raise ValueError(
                 f"norm must be 'image', 'batch' or None, got {norm!r}"
             )

@@ -7,8 +7,7 @@ from mmrazor.models.architectures.connectors.base_connector import (
 )
 from torch import Tensor
 
-from mmtat.ops import group_patches
-from mmtat.ops.regions import check_patches
+from mmtat.ops import check_patches, group_patches
 from mmtat.registry import MODELS
 
 

@@ -1,6 +1,6 @@
 """Which layers are distilled to which, and what maps they give."""
 
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 import torch
 
@@ -28,13 +28,44 @@ def parse_pairs(layers: Any) -> List[Dict[str, str]]:
     for layer in layers:
         if isinstance(layer, str):
             layer = dict(student=layer, teacher=layer)
-        if not isinstance(layer, dict) or set(layer) != {'student', 'teacher'}:
+        is_pair = isinstance(layer, dict) and (
+            set(layer) == {'student', 'teacher'}
+        )
+        if not is_pair or not all(isinstance(n, str) for n in layer.values()):
             raise ValueError(
                 'each of layers must be dict(student=..., teacher=...) or a '
                 f'name that both share, got {layer!r}'
             )
         pairs.append(dict(layer))
     return pairs
+
+
+def with_layers(
+    recorders: Optional[Dict[str, Dict]], pairs: List[Dict], role: str
+) -> Dict[str, Dict]:
+    """A model's recorders with those of the layer pairs.
+
+    Args:
+        recorders (dict[str, dict], optional): Of the distiller's config.
+        pairs (list[dict[str, str]]): See :func:`parse_pairs`.
+        role (str): 'student' or 'teacher'.
+
+    Returns:
+        dict[str, dict]: A new dict, with ``tat_<n>`` for each pair.
+
+    Raises:
+        ValueError: The config's recorders have such names already.
+    """
+    recorders = dict(recorders or {})
+    for index, pair in enumerate(pairs):
+        name = f'tat_{index}'
+        if name in recorders:
+            raise ValueError(
+                f'{role}_recorders: {name!r} is the name of a recorder that '
+                'the distiller adds by itself; choose another'
+            )
+        recorders[name] = dict(type='ModuleOutputs', source=pair[role])
+    return recorders
 
 
 def single(record: Any, role: str, source: str) -> Any:
@@ -63,6 +94,39 @@ def single(record: Any, role: str, source: str) -> Any:
     return record
 
 
+def single_shape(run: DryRun, name: str, role: str, source: str) -> torch.Size:
+    """Shape of the one tensor that a layer gave in a dry run.
+
+    Args:
+        run (DryRun): Of the model.
+        name (str): The layer's recorder.
+        role (str): 'student' or 'teacher', for the message.
+        source (str): The layer's name, for the message.
+
+    Returns:
+        torch.Size: Of a batch of one image.
+
+    Raises:
+        ValueError: The model or the layer did not run, or gives no tensor.
+    """
+    if run.error:
+        raise ValueError(
+            f'the {role} does not run on an image of {run.size}: {run.error}'
+        )
+    if not run.records.get(name):
+        raise ValueError(
+            f'the {role} layer {source!r} did not run in a dry run of the '
+            f'{role}; name a layer that its forward passes through (a head '
+            'of mmsegmentation is run by its method: name a layer inside)'
+        )
+    shape = single(run.records[name][0], role, source)
+    if not isinstance(shape, torch.Size):
+        raise ValueError(
+            f'the {role} layer {source!r} gives no tensor, but a {type(shape)}'
+        )
+    return shape
+
+
 def map_shape(run: DryRun, name: str, role: str, source: str) -> torch.Size:
     """Shape of the map that a layer gave in a dry run.
 
@@ -78,15 +142,10 @@ def map_shape(run: DryRun, name: str, role: str, source: str) -> torch.Size:
     Raises:
         ValueError: The layer did not run, or gives no map.
     """
-    if not run.records.get(name):
-        raise ValueError(
-            f'the {role} layer {source!r} did not run in a dry run of the '
-            f'{role}; name a layer that its forward passes through'
-        )
-    shape = single(run.records[name][0], role, source)
-    if not isinstance(shape, torch.Size) or len(shape) != 4:
+    shape = single_shape(run, name, role, source)
+    if len(shape) != 4:
         raise ValueError(
             f'the {role} layer {source!r} must return a map (B, C, H, W), '
-            f'got {tuple(shape) if isinstance(shape, tuple) else shape}'
+            f'got {tuple(shape)}'
         )
     return shape

@@ -3,20 +3,30 @@
 import logging
 from typing import Any, Dict, Optional, Sequence, Tuple, Union
 
-import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 from mmrazor.models.distillers import ConfigurableDistiller
+from mmrazor.models.task_modules import RecorderManager
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 
+from mmtat.ops import check_pair
 from mmtat.registry import MODELS
 
-from ..utils import DryRun, attach, check_sources, dry_run, input_size
-from .layer_pairs import map_shape, parse_pairs, single
-from .logits import LogitsDistillation
-from .tat_layer import BRANCHES, FORMULATIONS, TaTLayer, check_branches
+from ..utils import (
+    DryRun,
+    ModelReference,
+    attach,
+    check_sources,
+    clear,
+    dry_run,
+    input_size,
+    recorded,
+)
+from .layer_config import BRANCHES, layer_config
+from .layer_pairs import map_shape, parse_pairs, single, with_layers
+from .logits import build_logits
+from .tat_layer import TaTLayer
 
 _EMBEDDING = dict(kernel_size=1, norm='image')
 
@@ -47,8 +57,9 @@ class TaTDistiller(ConfigurableDistiller):
         logits (dict, optional): Distil the logits too (Eq. 9): see
             :class:`LogitsDistillation`. Defaults to None, not at all.
         input_size (tuple[int, int], optional): Height and width of the
-            training input for the dry run; by default what the student's
-            data preprocessor or backbone says.
+            training input for the dry run; by default what the data
+            preprocessor or the backbone of the student says, else of the
+            teacher.
         **kwargs: Of ``ConfigurableDistiller``.
 
     Raises:
@@ -81,23 +92,20 @@ class TaTDistiller(ConfigurableDistiller):
         teacher_recorders: Optional[Dict[str, Dict]] = None,
         **kwargs: Any,
     ) -> None:
-        if formulation not in FORMULATIONS:
-            raise ValueError(
-                f'formulation must be one of {FORMULATIONS}, got '
-                f'{formulation!r}'
-            )
-        branches = dict(whole=dict()) if branches is None else branches
-        check_branches(branches)
         pairs = parse_pairs(layers)
-        recorders = dict(
-            student=dict(student_recorders or {}),
-            teacher=dict(teacher_recorders or {}),
+        config = layer_config(
+            formulation=formulation,
+            query=query,
+            key=key,
+            value=value,
+            branches=dict(whole=dict()) if branches is None else branches,
+            resize=formulation == 'released' if resize is None else resize,
         )
-        for index, pair in enumerate(pairs):
-            for role, source in pair.items():
-                recorders[role][f'tat_{index}'] = dict(
-                    type='ModuleOutputs', source=source
-                )
+        if input_size is not None:
+            check_pair('input_size', input_size)
+        recorders = dict(student=student_recorders, teacher=teacher_recorders)
+        for role in recorders:
+            recorders[role] = with_layers(recorders[role], pairs, role)
         # mmrazor looks its own types up in the scope that is current.
         with DefaultScope.overwrite_default_scope('mmrazor'):
             super().__init__(
@@ -106,19 +114,13 @@ class TaTDistiller(ConfigurableDistiller):
                 **kwargs,
             )
         self.pairs = pairs
-        self.layer_config = dict(
-            formulation=formulation,
-            query=query,
-            key=key,
-            value=value,
-            branches=branches,
-            resize=formulation == 'released' if resize is None else resize,
-        )
+        self.layer_config = config
         self.input_size = input_size
         self.tat = nn.ModuleList()
-        self.logits = None if logits is None else LogitsDistillation(**logits)
+        self.logits = build_logits(logits)
+        self._check_loss_names()
         self.runs: Dict[str, DryRun] = {}
-        self._size_is_known = input_size is not None
+        self._models: Dict[str, ModelReference] = {}
 
     def prepare_from_student(self, model: BaseModel) -> None:
         """Hook the student's layers; build the embeddings with the teacher.
@@ -142,8 +144,25 @@ class TaTDistiller(ConfigurableDistiller):
         """
         self._prepare('teacher', model)
 
+    def set_deliveries_override(self, override: bool) -> None:
+        """Also follow modules that were replaced since the last forward.
+
+        Every algorithm of mmrazor calls this before each forward.
+
+        Args:
+            override (bool): Of ``ConfigurableDistiller``.
+        """
+        super().set_deliveries_override(override)
+        for role, run in self.runs.items():
+            attach(
+                self._recorders(role), self._models[role](), run.overwritten
+            )
+
     def compute_distill_losses(self) -> Dict[str, Tensor]:
         """Losses of TaT, of the logits, and of ``distill_losses``.
+
+        What was recorded is dropped: with it the graph of the step would
+        live until the next.
 
         Returns:
             dict[str, Tensor]: Scalars ``loss_tat``, ``loss_tat_patch_group``
@@ -155,34 +174,66 @@ class TaTDistiller(ConfigurableDistiller):
         """
         losses = super().compute_distill_losses()
         for index, layer in enumerate(self.tat):
-            suffix = f'_{index}' if len(self.tat) > 1 else ''
             branches = layer(
                 self._map('student', index), self._map('teacher', index)
             )
             for name, loss in branches.items():
-                losses[f'loss_tat{BRANCHES[name][1]}{suffix}'] = loss
+                losses[self._loss_name(name, index)] = loss
         if self.logits is not None:
-            losses['loss_kl'] = self.logits(
-                self._recorded('student', 'logits'),
-                self._recorded('teacher', 'logits'),
+            losses[self.logits.loss_name] = self.logits(
+                recorded(self.student_recorders, 'logits', 'student'),
+                recorded(self.teacher_recorders, 'logits', 'teacher'),
             )
+        for role in ('student', 'teacher'):
+            clear(self._recorders(role))
         return losses
 
-    def _prepare(self, role: str, model: nn.Module) -> None:
-        manager = getattr(self, f'{role}_recorders')
+    def _recorders(self, role: str) -> RecorderManager:
+        return getattr(self, f'{role}_recorders')
+
+    def _loss_name(self, branch: str, index: int) -> str:
+        suffix = f'_{index}' if len(self.pairs) > 1 else ''
+        return f'loss_tat{BRANCHES[branch][1]}{suffix}'
+
+    def _check_loss_names(self) -> None:
+        own = {
+            self._loss_name(branch, index)
+            for branch in self.layer_config['branches']
+            for index in range(len(self.pairs))
+        }
         if self.logits is not None:
-            self.logits.add_recorder(manager, model, role)
-        check_sources(manager, model, role)
-        if self.input_size is None or role == 'student':
-            size, known = input_size(model)
-            if self.input_size is None or (known and not self._size_is_known):
-                self.input_size, self._size_is_known = size, known
-        self.runs[role] = dry_run(model, manager, self.input_size)
-        attach(manager, model, self.runs[role].overwritten)
-        if len(self.runs) == 2 and not self.tat:
+            own.add(self.logits.loss_name)
+        taken = own & set(self.distill_losses)
+        if taken:
+            raise ValueError(
+                f'distill_losses: {sorted(taken)} are names of losses that '
+                'the distiller adds by itself; choose others'
+            )
+
+    def _prepare(self, role: str, model: nn.Module) -> None:
+        if self.logits is not None:
+            self.logits.add_recorder(self._recorders(role), model, role)
+        check_sources(self._recorders(role), model, role)
+        self._models[role] = ModelReference(model)
+        if len(self._models) == 2 and not self.tat:
             self._build_layers()
 
+    def _find_size(self) -> bool:
+        """Settle the dry run's input size; tell whether it is known."""
+        known = self.input_size is not None
+        for role in ('student', 'teacher'):
+            if not known:
+                self.input_size, known = input_size(self._models[role]())
+        return known
+
     def _build_layers(self) -> None:
+        size_is_known = self._find_size()
+        for role in ('student', 'teacher'):
+            model, manager = self._models[role](), self._recorders(role)
+            run = dry_run(model, manager, self.input_size, role == 'teacher')
+            self.runs[role] = run
+            attach(manager, model, run.overwritten)
+            self._models[role].weaken()
         for index, pair in enumerate(self.pairs):
             shapes = {
                 role: map_shape(self.runs[role], f'tat_{index}', role, source)
@@ -191,23 +242,12 @@ class TaTDistiller(ConfigurableDistiller):
             layer = TaTLayer(
                 shapes['student'][1], shapes['teacher'][1], **self.layer_config
             )
-            if self._size_is_known:
-                self._check_sizes(layer, shapes)
+            if size_is_known:
+                layer.check_sizes(**shapes)
             self.tat.append(layer)
             self._log(pair, shapes)
         if self.logits is not None:
             self.logits.check(self.runs['student'], self.runs['teacher'])
-
-    def _check_sizes(self, layer: TaTLayer, shapes: Dict) -> None:
-        """Let the branches refuse now what they would refuse in a step."""
-        with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
-            # Two images: a norm over the batch needs more than one value.
-            maps = {
-                role: torch.zeros(2, *shape[1:])
-                for role, shape in shapes.items()
-            }
-            layer.eval()(**maps)
-        layer.train()
 
     def _log(self, pair: Dict[str, str], shapes: Dict) -> None:
         config = self.layer_config
@@ -229,16 +269,5 @@ class TaTDistiller(ConfigurableDistiller):
         )
 
     def _map(self, role: str, index: int) -> Tensor:
-        record = self._recorded(role, f'tat_{index}')
+        record = recorded(self._recorders(role), f'tat_{index}', role)
         return single(record, role, self.pairs[index][role])
-
-    def _recorded(self, role: str, name: str) -> Any:
-        recorder = getattr(self, f'{role}_recorders').get_recorder(name)
-        if not recorder.data_buffer:
-            raise ValueError(
-                f'the {role} layer {recorder.source!r} recorded nothing: it '
-                'did not run in this step, or was replaced after the '
-                'distiller was built (mmtat.FrozenTeacherDistill follows '
-                'such replacements)'
-            )
-        return recorder.data_buffer[0]

@@ -1,25 +1,15 @@
 """TaT between one layer of the student and one of the teacher."""
 
-from typing import Any, Dict, Optional
+from typing import Dict, Optional
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
-from ..connectors import (
-    AnchorPointConnector,
-    EmbeddingConnector,
-    PatchGroupConnector,
-)
+from ..connectors import EmbeddingConnector
 from ..losses import TaTLoss
-
-FORMULATIONS = ('released', 'paper')
-
-#: Branches, their connectors, and the log keys that they end in.
-BRANCHES = {
-    'whole': (nn.Identity, ''),
-    'patch_group': (PatchGroupConnector, '_patch_group'),
-    'anchor_point': (AnchorPointConnector, '_anchor_point'),
-}
+from .layer_config import BRANCHES
 
 
 class TaTLayer(nn.Module):
@@ -105,6 +95,23 @@ class TaTLayer(nn.Module):
             )
         return losses
 
+    def check_sizes(self, student: torch.Size, teacher: torch.Size) -> None:
+        """Let the branches refuse now what they would refuse in a step.
+
+        Args:
+            student (torch.Size): (B, Cs, Hs, Ws), shape of its map.
+            teacher (torch.Size): (B, Ct, Ht, Wt).
+
+        Raises:
+            ValueError: See :meth:`forward`.
+        """
+        training = self.training
+        with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+            self.eval()(
+                torch.zeros(1, *student[1:]), torch.zeros(1, *teacher[1:])
+            )
+        self.train(training)
+
     def _source(self, name: str) -> str:
         if name == 'value':
             return 'student'
@@ -143,33 +150,3 @@ def _build_embedding(
             f'{name} an embedding, such as dict(kernel_size=1)'
         )
     return nn.Identity()
-
-
-def check_branches(branches: Any) -> None:
-    """Raise unless ``branches`` names branches and their arguments.
-
-    Args:
-        branches (dict[str, dict]): See :class:`TaTLayer`.
-
-    Raises:
-        TypeError: Not a dict of dicts.
-        ValueError: Empty, or an unknown branch.
-    """
-    if not isinstance(branches, dict):
-        raise TypeError(
-            f'branches must be a dict of dicts, got {type(branches)}'
-        )
-    if not branches:
-        raise ValueError(
-            f'branches must name at least one of {", ".join(BRANCHES)}'
-        )
-    for name, arguments in branches.items():
-        if name not in BRANCHES:
-            raise ValueError(
-                f'branches: unknown {name!r}; there are {", ".join(BRANCHES)}'
-            )
-        if not isinstance(arguments, dict):
-            raise TypeError(
-                f'branches: {name} must be a dict of arguments, got '
-                f'{arguments!r}'
-            )

@@ -3,29 +3,52 @@ from .dry_run import DryRun, dry_run, input_size, module_recorders
 from .frozen_teacher import FrozenTeacher
 from .model_config import (
     build_model,
+    check_type,
     load_config,
     resolve_model_config,
     without_pretrained,
 )
-from .recording import attach, check_classes, check_sources, clear
-from .teacher_checkpoint import load_teacher, read_state_dict
+from .recording import (
+    ModelReference,
+    attach,
+    check_classes,
+    check_recorded,
+    check_sources,
+    clear,
+    recorded,
+)
+from .state_loading import StateLoad, load_state
+from .teacher_checkpoint import (
+    load_teacher,
+    read_checkpoint,
+    read_state_dict,
+    state_dict_of,
+)
 
 __all__ = [
     'DistillDataPreprocessor',
     'DryRun',
     'FrozenTeacher',
+    'ModelReference',
+    'StateLoad',
     'attach',
     'build_model',
     'check_classes',
+    'check_recorded',
     'check_sources',
+    'check_type',
     'clear',
     'dry_run',
     'input_size',
     'load_config',
+    'load_state',
     'load_teacher',
     'module_recorders',
+    'read_checkpoint',
     'read_state_dict',
+    'recorded',
     'resolve_model_config',
+    'state_dict_of',
     'teacher_preprocessor',
     'without_pretrained',
 ]

@@ -13,6 +13,7 @@ from mmrazor.models.task_modules.recorder import (
 )
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn.modules.dropout import _DropoutNd
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_map
 
@@ -35,6 +36,8 @@ class DryRun:
             where ``mode='tensor'`` reaches every recorded module.
         complete (bool): Whether every recorder is served by module calls or
             parameters, and all were reached.
+        size (tuple[int, int]): Height and width of the image.
+        error (str | None): Why the model could not run, if it could not.
     """
 
     records: Dict[str, List[Any]] = field(default_factory=dict)
@@ -43,6 +46,8 @@ class DryRun:
     overwritten: FrozenSet[str] = frozenset()
     heads: Optional[Tuple[str, ...]] = None
     complete: bool = True
+    size: Tuple[int, int] = DEFAULT_SIZE
+    error: Optional[str] = None
 
 
 def module_recorders(manager: RecorderManager) -> Dict[str, Any]:
@@ -79,6 +84,7 @@ def run_model(
     inputs: Tensor,
     data_samples: Any = None,
     heads: Optional[Tuple[str, ...]] = None,
+    calls_heads: bool = True,
 ) -> None:
     """Run a model's layers without its losses or its predictions.
 
@@ -89,6 +95,9 @@ def run_model(
         heads (tuple[str], optional): Run ``extract_feat`` and these heads
             in the place of ``mode='tensor'``, which leaves auxiliary heads
             out.
+        calls_heads (bool): Whether the heads are called as modules, with
+            their hooks, or by ``forward`` as mmsegmentation does. Defaults
+            to True.
     """
     if heads is None:
         model(inputs, data_samples, mode='tensor')
@@ -97,13 +106,14 @@ def run_model(
     for name in heads:
         head = getattr(model, name)
         for part in head if isinstance(head, nn.ModuleList) else [head]:
-            part(features)
+            (part if calls_heads else part.forward)(features)
 
 
 def dry_run(
     model: nn.Module,
     manager: RecorderManager,
     size: Optional[Tuple[int, int]] = None,
+    calls_heads: bool = True,
 ) -> DryRun:
     """Run ``model`` on fake tensors and watch what its recorders would see.
 
@@ -112,10 +122,12 @@ def dry_run(
     on a real image of zeros.
 
     Args:
-        model (nn.Module): A :class:`BaseModel`, on a CPU.
+        model (nn.Module): A :class:`BaseModel`.
         manager (RecorderManager): Its recorders.
         size (tuple[int, int], optional): Height and width of the input, by
             default :func:`input_size`.
+        calls_heads (bool): See :func:`run_model`; True for a teacher, which
+            is run so, False for a student, which runs itself.
 
     Returns:
         DryRun: What was seen; incomplete where a recorder is not served by
@@ -130,8 +142,9 @@ def dry_run(
     ways = [None]
     if hasattr(model, 'extract_feat'):
         ways.append(_recorded_heads(model, recorders))
+    size = size or input_size(model)[0]
     for heads in ways:
-        run = _watch(model, recorders, size, heads)
+        run = _watch(model, recorders, size, heads, calls_heads)
         reached = all(run.records.get(name) for name in recorders)
         if reached:
             break
@@ -154,13 +167,14 @@ def _recorded_heads(model: nn.Module, recorders: Dict) -> Tuple[str, ...]:
 def _watch(
     model: nn.Module,
     recorders: Dict[str, Any],
-    size: Optional[Tuple[int, int]],
+    size: Tuple[int, int],
     heads: Optional[Tuple[str, ...]],
+    calls_heads: bool,
 ) -> DryRun:
-    height, width = size or input_size(model)[0]
     channels = next(
         (m.in_channels for m in model.modules() if isinstance(m, nn.Conv2d)), 3
     )
+    device = next((p.device for p in model.parameters()), None)
     for fake in (True, False):
         mode = (
             FakeTensorMode(allow_non_fake_inputs=True)
@@ -168,17 +182,17 @@ def _watch(
             else contextlib.nullcontext()
         )
         watch = _Watch(model, recorders)
-        watch.run.heads = heads
+        watch.run.heads, watch.run.size = heads, size
         with _undisturbed(model), mode, watch:
-            inputs = torch.zeros(1, channels, height, width)
+            inputs = torch.zeros(1, channels, *size, device=device)
             try:
-                run_model(model, inputs, heads=heads)
-            except Exception:
+                run_model(model, inputs, None, heads, calls_heads)
+            except Exception as error:
                 if fake:
                     continue
                 if not all(watch.run.records.get(n) for n in recorders):
-                    return DryRun(heads=heads)
-            watch.finish()
+                    watch.run.error = f'{type(error).__name__}: {error}'
+            watch.finish(model)
         return watch.run
 
 
@@ -224,12 +238,17 @@ class _Watch(TorchFunctionMode):
             handle.remove()
         return super().__exit__(*args)
 
-    def finish(self) -> None:
+    def finish(self, model: nn.Module) -> None:
         """Note which recorded tensors changed after they were recorded."""
+        # In eval mode these change nothing, in training they would.
+        in_training = any(
+            isinstance(module, (_DropoutNd, nn.RReLU)) and module.inplace
+            for module in model.modules()
+        )
         self.run.overwritten = frozenset(
             name
             for name, tensor, version in self._versions
-            if tensor._version != version
+            if in_training or tensor._version != version
         )
 
     def _hook(self, module: nn.Module, name: str, recorder: Any) -> List:

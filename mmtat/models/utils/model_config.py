@@ -3,6 +3,7 @@
 import copy
 import difflib
 import importlib.util
+import os
 import os.path as osp
 from pathlib import Path
 from typing import Any, Dict, Optional, Tuple, Union
@@ -31,13 +32,51 @@ def build_model(source: ModelSource, role: str) -> BaseModel:
         ValueError: The config is not found.
     """
     if not isinstance(source, BaseModel):
-        source = MODELS.build(resolve_model_config(source, role)[0])
+        config, _ = resolve_model_config(source, role)
+        check_type(config, role, config.get('_scope_'))
+        source = MODELS.build(config)
     if not isinstance(source, BaseModel):
         raise TypeError(
             f'{role} must be a mmengine BaseModel (a segmentor or a '
             f'classifier), got {type(source)}'
         )
     return source
+
+
+def check_type(
+    config: Dict[str, Any], role: str, scope: Optional[str] = None
+) -> None:
+    """Raise unless the type of a config is registered.
+
+    Args:
+        config (dict): With a ``type``.
+        role (str): Name of the argument, for messages.
+        scope (str, optional): Where a type without a scope is looked up, by
+            default the scope that is current.
+
+    Raises:
+        ValueError: No type, or an unknown one; names close matches.
+    """
+    kind = config.get('type')
+    if isinstance(kind, type):
+        return
+    if not isinstance(kind, str):
+        raise ValueError(f'{role}: the config has no type: {dict(config)}')
+    with MODELS.switch_scope_and_registry(scope) as registry:
+        try:
+            found = registry.get(kind)
+        except (KeyError, RuntimeError):
+            found = None
+        if found is None:
+            own, _, name = kind.rpartition('.')
+            child = registry.root.children.get(own, registry)
+            known = [*child.module_dict, *registry.root.module_dict]
+            close = difflib.get_close_matches(name, known, n=3)
+            raise ValueError(
+                f'{role}: unknown type {kind!r} in the scope '
+                f'{own or registry.scope!r}'
+                + (f'; close matches: {", ".join(close)}' if close else '')
+            )
 
 
 def resolve_model_config(
@@ -67,6 +106,8 @@ def resolve_model_config(
         if 'cfg_path' not in overrides:
             return _with_scope(overrides), None
         source = overrides.pop('cfg_path')
+    if isinstance(source, os.PathLike):
+        source = os.fspath(source)
     if not isinstance(source, str):
         raise TypeError(
             f'{role} must be a config dict, the name or path of a config, '

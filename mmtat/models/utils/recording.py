@@ -1,6 +1,7 @@
 """Keeping mmrazor's recorders on the modules that they should record."""
 
 import difflib
+import weakref
 from typing import Any, Dict, FrozenSet, Optional, Tuple
 
 import torch
@@ -133,10 +134,83 @@ def attach(
             _KeepCopy(recorder).attach(module)
 
 
+def recorded(manager: RecorderManager, name: str, role: str) -> Any:
+    """The first record of a recorder.
+
+    Args:
+        manager (RecorderManager): Holds the recorder.
+        name (str): The recorder's name.
+        role (str): 'student' or 'teacher', for the message.
+
+    Returns:
+        Any: What the layer returned, or was given.
+
+    Raises:
+        ValueError: Nothing was recorded.
+    """
+    recorder = manager.get_recorder(name)
+    if not recorder.data_buffer:
+        raise ValueError(
+            f'the {role} layer {recorder.source!r} recorded nothing: it did '
+            'not run in this step. mmsegmentation runs its heads by their '
+            'methods, so that a head itself is never called: name a layer '
+            "inside, such as 'decode_head.conv_seg'"
+        )
+    return recorder.data_buffer[0]
+
+
+def check_recorded(manager: RecorderManager, role: str) -> None:
+    """Raise where a recorded layer did not run.
+
+    Args:
+        manager (RecorderManager): After a forward of its model.
+        role (str): 'student' or 'teacher', for the message.
+
+    Raises:
+        ValueError: Names the layer.
+    """
+    for name in module_recorders(manager):
+        recorded(manager, name, role)
+
+
 def clear(manager: RecorderManager) -> None:
     """Drop what the recorders hold, and with it the graph of the step."""
     for recorder in manager.recorders.values():
         recorder.reset_data_buffer()
+
+
+class ModelReference:
+    """Points to a model without making it anybody's submodule.
+
+    A copy points to the same model, and a pickled one to none.
+
+    Args:
+        model (nn.Module): Kept alive until :meth:`weaken`.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._strong: Optional[nn.Module] = model
+        self._weak = weakref.ref(model)
+
+    def __call__(self) -> Optional[nn.Module]:
+        """The model, or None where it is gone."""
+        return self._weak()
+
+    def weaken(self) -> None:
+        """Keep the model alive no longer."""
+        self._strong = None
+
+    def __deepcopy__(self, memo: dict) -> 'ModelReference':
+        return self
+
+    def __reduce__(self) -> tuple:
+        return _dead_reference, ()
+
+
+def _dead_reference() -> ModelReference:
+    reference = ModelReference(nn.Module())
+    reference.weaken()
+    return reference
 
 
 class _KeepCopy:

@@ -5,25 +5,18 @@ it, so what the recorded layers depend on must be in the file, whole.
 """
 
 import logging
+import os
 import re
-from collections import Counter
-from dataclasses import dataclass
+from collections import Counter, OrderedDict
 from typing import Any, Dict, FrozenSet, List, Optional, Union
 
 from mmengine.logging import print_log
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
-CheckpointSource = Union[str, Dict[str, str]]
+from .state_loading import StateLoad, load_state
 
-
-@dataclass
-class _Load:
-    """Names in the model's state dict that a file did not fill, or misfit."""
-
-    missing: List[str]
-    unexpected: List[str]
-    mismatched: List[str]
+CheckpointSource = Union[str, os.PathLike, Dict[str, str]]
 
 
 def load_teacher(
@@ -53,16 +46,20 @@ def load_teacher(
             for name, tensor in state_dict.items()
             if name.startswith(prefix)
         }
-    load = _load_into(model, state_dict)
-    known = set(model.state_dict())
+    load = load_state(model, state_dict)
+    known = {
+        name
+        for name in model.state_dict()
+        if not name.endswith('num_batches_tracked')
+    }
     required = known if required is None else required & known
     bad = set(load.missing + load.mismatched)
-    lacking = sorted(n for n in bad & required if not _is_counter(n))
+    lacking = sorted(bad & required)
     if lacking:
         raise ValueError(
             _lacking_message(path, lacking, len(required), state_dict, load)
         )
-    behind = [name for name in bad - required if not _is_counter(name)]
+    behind = bad - required
     if behind:
         print_log(
             f'teacher_ckpt {path}: {len(behind)} weights behind the recorded '
@@ -78,23 +75,22 @@ def load_teacher(
     )
 
 
-def read_state_dict(path: str, name: str) -> Dict[str, Tensor]:
-    """The weights in a checkpoint file, without a leading 'module.'.
+def read_checkpoint(path: str, name: str) -> Any:
+    """Read a checkpoint file, weights only.
 
     Args:
         path (str): Path or URL of a checkpoint.
         name (str): Name of the argument, for messages.
 
     Returns:
-        dict[str, Tensor]: The file's ``state_dict`` or ``model`` entry, or
-        the file itself where it is a bare state dict.
+        Any: What the file holds, on the CPU.
 
     Raises:
-        ValueError: The file is missing, out of reach, truncated, or no
-            checkpoint.
+        ValueError: The file is missing, out of reach, truncated, or holds
+            more than weights and plain values.
     """
     try:
-        checkpoint = CheckpointLoader.load_checkpoint(path, 'cpu', 'silent')
+        return CheckpointLoader.load_checkpoint(path, 'cpu', 'silent')
     except FileNotFoundError as error:
         raise ValueError(
             f'{name}: no file {path!r}; give the path or the URL of a '
@@ -111,25 +107,65 @@ def read_state_dict(path: str, name: str) -> Dict[str, Tensor]:
             f'{name}: {path!r} cannot be read as a checkpoint of weights '
             f'(truncated, or another kind of file): {_first_line(error)}'
         ) from error
+
+
+def read_state_dict(path: str, name: str) -> Dict[str, Tensor]:
+    """The weights in a checkpoint file; see :func:`state_dict_of`.
+
+    Args:
+        path (str): Path or URL of a checkpoint.
+        name (str): Name of the argument, for messages.
+
+    Returns:
+        dict[str, Tensor]: The weights.
+
+    Raises:
+        ValueError: The file cannot be read, or holds no weights.
+    """
+    return state_dict_of(read_checkpoint(path, name), path, name)
+
+
+def state_dict_of(checkpoint: Any, path: str, name: str) -> Dict[str, Tensor]:
+    """The weights in a checkpoint, without a leading 'module.'.
+
+    Args:
+        checkpoint (Any): What a file holds.
+        path (str): The file, for messages.
+        name (str): Name of the argument, for messages.
+
+    Returns:
+        dict[str, Tensor]: Its ``state_dict`` or ``model`` entry, or the
+        tensors of the checkpoint itself where it is a bare state dict.
+
+    Raises:
+        ValueError: It holds no weights.
+    """
     for key in ('state_dict', 'model'):
         if isinstance(checkpoint, dict) and key in checkpoint:
             checkpoint = checkpoint[key]
-    if not _is_state_dict(checkpoint):
+    tensors = _tensors(checkpoint)
+    if not tensors:
         raise ValueError(
             f'{name}: {path!r} holds no weights; expected a dict of tensors, '
             "or one under 'state_dict'"
         )
-    if all(key.startswith('module.') for key in checkpoint):
-        return {key[len('module.') :]: t for key, t in checkpoint.items()}
-    return checkpoint
+    if all(key.startswith('module.') for key in tensors):
+        return {key[len('module.') :]: t for key, t in tensors.items()}
+    return tensors
 
 
-def _is_state_dict(value: Any) -> bool:
-    return (
-        isinstance(value, dict)
-        and len(value) > 0
-        and all(isinstance(tensor, Tensor) for tensor in value.values())
+def _tensors(checkpoint: Any) -> Dict[str, Tensor]:
+    """The tensors of a state dict, and what it says of their versions."""
+    if not isinstance(checkpoint, dict):
+        return {}
+    tensors = OrderedDict(
+        (name, value)
+        for name, value in checkpoint.items()
+        if isinstance(value, Tensor)
     )
+    if hasattr(checkpoint, '_metadata'):
+        tensors._metadata = checkpoint._metadata
+    return tensors
 
 
 def _first_line(error: Exception) -> str:
@@ -140,8 +176,8 @@ def _first_line(error: Exception) -> str:
 
 
 def _split_source(source: CheckpointSource) -> tuple:
-    if isinstance(source, str):
-        return source, ''
+    if isinstance(source, (str, os.PathLike)):
+        return os.fspath(source), ''
     if isinstance(source, dict) and set(source) <= {'checkpoint', 'prefix'}:
         prefix = source.get('prefix') or ''
         if prefix and not prefix.endswith('.'):
@@ -154,42 +190,12 @@ def _split_source(source: CheckpointSource) -> tuple:
     )
 
 
-def _load_into(model: nn.Module, state_dict: Dict[str, Tensor]) -> _Load:
-    """Load what fits, with each module's own conversion of old files."""
-    missing, unexpected, errors = [], [], []
-    metadata = getattr(state_dict, '_metadata', None) or {}
-
-    def load(module: nn.Module, local: Dict[str, Tensor], prefix: str) -> None:
-        module._load_from_state_dict(
-            local,
-            prefix,
-            metadata.get(prefix[:-1], {}),
-            True,
-            missing,
-            unexpected,
-            errors,
-        )
-        for name, child in module.named_children():
-            begin = f'{prefix}{name}.'
-            part = {k: v for k, v in local.items() if k.startswith(begin)}
-            load(child, part, begin)
-
-    load(model, dict(state_dict), '')
-    mismatched = re.findall(r'size mismatch for (\S+):', '\n'.join(errors))
-    return _Load(missing, unexpected, mismatched)
-
-
-def _is_counter(name: str) -> bool:
-    # Older files lack it, and a model in eval mode never reads it.
-    return name.endswith('num_batches_tracked')
-
-
 def _lacking_message(
     path: str,
     lacking: List[str],
     required: int,
     state_dict: Dict[str, Tensor],
-    load: _Load,
+    load: StateLoad,
 ) -> str:
     shown = [
         f'{name} (another shape: {tuple(state_dict[name].shape)})'
