@@ -154,9 +154,10 @@ class TaTDistiller(ConfigurableDistiller):
         """
         super().set_deliveries_override(override)
         for role, run in self.runs.items():
-            attach(
-                self._recorders(role), self._models[role](), run.overwritten
-            )
+            model = self._models[role]()
+            # None in a process that unpickled the distiller.
+            if model is not None:
+                attach(self._recorders(role), model, run.overwritten)
 
     def compute_distill_losses(self) -> Dict[str, Tensor]:
         """Losses of TaT, of the logits, and of ``distill_losses``.
