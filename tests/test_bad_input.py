@@ -297,3 +297,27 @@ def test_patches_of_a_classifier_that_its_map_has_not(classify, tmp_path):
     )
     assert 'patches=(8, 8) for a map of 7x7' in message
     assert not (tmp_path / 'run' / 'student.py').exists()
+
+
+def test_a_dataset_that_downloads_itself_is_left_to_do_so(tmp_path):
+    from mmengine.config import Config
+
+    from mmtat.engine.dataset_check import check_datasets
+
+    def config(**settings):
+        dataset = dict(
+            type='CIFAR100',
+            data_root=str(tmp_path / 'none'),
+            split='train',
+            **settings,
+        )
+        return Config(
+            dict(
+                default_scope='mmpretrain',
+                train_dataloader=dict(dataset=dataset),
+            )
+        )
+
+    check_datasets(config())
+    with pytest.raises(ValueError, match='CIFAR100: no folder'):
+        check_datasets(config(download=False))

@@ -1,5 +1,6 @@
 """Whether the data of a config is there, before anything is started."""
 
+import inspect
 import os
 import os.path as osp
 from typing import Any, Dict, Iterator, List, Sequence
@@ -82,7 +83,9 @@ def check_datasets(config: Config, loaders: Sequence[str] = _LOADERS) -> None:
 def _check_dataset(dataset: Dict) -> None:
     kind = dataset.get('type')
     root = dataset.get('data_root') or ''
-    if '://' in root:
+    with DATASETS.switch_scope_and_registry(None) as registry:
+        cls = registry.get(kind) if isinstance(kind, str) else kind
+    if '://' in root or _fetches_itself(cls, dataset):
         return
     if root:
         _check_folder(root, kind, 'data_root')
@@ -102,10 +105,18 @@ def _check_dataset(dataset: Dict) -> None:
         _check_images(
             dict(dataset), dict(img_path='image', seg_map_path='label')
         )
-    elif dataset.get('split') and root:
+    elif dataset.get('split') and hasattr(cls, '_find_samples'):
+        # mmpretrain's ImageNet, and what is built like it.
         _check_folder(osp.join(root, dataset['split']), kind, 'split')
         if osp.isfile(osp.join(root, 'meta', f'{dataset["split"]}.txt')):
             _check_images(dict(dataset), dict(img_path='image'))
+
+
+def _fetches_itself(cls: Any, dataset: Dict) -> bool:
+    """Whether the dataset downloads what is missing, as CIFAR's does."""
+    if cls is None or 'download' not in inspect.signature(cls).parameters:
+        return False
+    return dataset.get('download', True)
 
 
 def _check_folder(folder: str, kind: str, name: str) -> None:

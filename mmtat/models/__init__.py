@@ -1,6 +1,7 @@
 """Registered components: the public interface of mmtat."""
 
 from .algorithms import FrozenTeacherDistill
+from .backbones import CIFARVGG, CIFARResNet, WideResNet
 from .connectors import (
     AnchorPointConnector,
     EmbeddingConnector,
@@ -11,9 +12,12 @@ from .losses import TaTLoss
 
 __all__ = [
     'AnchorPointConnector',
+    'CIFARResNet',
+    'CIFARVGG',
     'EmbeddingConnector',
     'FrozenTeacherDistill',
     'PatchGroupConnector',
     'TaTDistiller',
     'TaTLoss',
+    'WideResNet',
 ]

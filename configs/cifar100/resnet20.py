@@ -1,0 +1,7 @@
+# A student, alone: ResNet-20 on CIFAR-100.
+#   python tools/train.py configs/cifar100/resnet20.py
+_base_ = '../_base_/cifar100_240e.py'
+model = dict(
+    backbone=dict(type='mmtat.CIFARResNet', depth=20),
+    head=dict(in_channels=64),
+)

@@ -1,0 +1,9 @@
+# A teacher: ResNet-32x4 on CIFAR-100.
+#   python tools/train.py configs/cifar100/resnet32x4.py
+_base_ = '../_base_/cifar100_240e.py'
+model = dict(
+    backbone=dict(
+        type='mmtat.CIFARResNet', depth=32, widths=(32, 64, 128, 256)
+    ),
+    head=dict(in_channels=256),
+)

@@ -1,0 +1,7 @@
+# A teacher: VGG-13 on CIFAR-100.
+#   python tools/train.py configs/cifar100/vgg13.py
+_base_ = '../_base_/cifar100_240e.py'
+model = dict(
+    backbone=dict(type='mmtat.CIFARVGG', depth=13),
+    head=dict(in_channels=512),
+)

@@ -1,0 +1,7 @@
+# A teacher: WRN-40-2 on CIFAR-100.
+#   python tools/train.py configs/cifar100/wrn_40_2.py
+_base_ = '../_base_/cifar100_240e.py'
+model = dict(
+    backbone=dict(type='mmtat.WideResNet', depth=40, widen_factor=2),
+    head=dict(in_channels=128),
+)
