@@ -38,7 +38,7 @@ def test_a_distillation_builds_at_its_full_size(path):
     if config.default_scope == 'mmseg':
         assert model.distiller.input_size == (512, 512)
         # Tapped before the ReLU, which overwrites it.
-        assert model._overwritten == {'tat_0'}
+        assert model._overwritten == {'layer_0'}
 
 
 def test_the_imagenet_recipe_is_the_second_released_one():

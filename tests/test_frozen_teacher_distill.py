@@ -183,7 +183,7 @@ def test_nothing_of_a_step_is_kept_and_a_copy_can_train():
         model.distiller.student_recorders,
         model.distiller.teacher_recorders,
     ):
-        assert manager.get_recorder('tat_0').data_buffer == []
+        assert manager.get_recorder('layer_0').data_buffer == []
     image = torch.rand(2, 3, 8, 8)
     copied = copy.deepcopy(model)
     torch.manual_seed(3)
@@ -198,7 +198,7 @@ def test_nothing_is_kept_when_a_step_fails():
     model = build()
     with pytest.raises(RuntimeError):
         model(torch.rand(2, 4, 8, 8), mode='loss')
-    recorder = model.distiller.student_recorders.get_recorder('tat_0')
+    recorder = model.distiller.student_recorders.get_recorder('layer_0')
     assert recorder.data_buffer == [] and not recorder.recording
 
 

@@ -166,7 +166,7 @@ def test_the_dry_run_leaves_no_trace():
         assert torch.equal(value, before[name]), name
     distiller.prepare_from_teacher(teacher)
     for manager in (distiller.student_recorders, distiller.teacher_recorders):
-        assert manager.get_recorder('tat_0').data_buffer == []
+        assert manager.get_recorder('layer_0').data_buffer == []
 
 
 def test_one_line_in_the_log_says_what_happens_to_the_sizes(monkeypatch):
@@ -216,9 +216,9 @@ def test_one_line_in_the_log_says_what_happens_to_the_sizes(monkeypatch):
         (
             dict(
                 layers=['backbone'],
-                teacher_recorders=dict(tat_0=dict(type='ModuleOutputs')),
+                teacher_recorders=dict(layer_0=dict(type='ModuleOutputs')),
             ),
-            "teacher_recorders: 'tat_0' is the name",
+            "teacher_recorders: 'layer_0' is the name",
         ),
         (
             dict(
@@ -306,7 +306,7 @@ def test_the_size_of_a_teacher_that_has_one_is_the_dry_runs():
     teacher.backbone.img_size = 40
     distiller = prepared(teacher=teacher, layers=['backbone.conv'])
     assert distiller.input_size == (40, 40)
-    assert distiller.runs['student'].records['tat_0'][0][2:] == (20, 20)
+    assert distiller.runs['student'].records['layer_0'][0][2:] == (20, 20)
 
 
 @pytest.mark.parametrize('kind', ['ChannelWiseDivergence', 'DISTLoss'])

@@ -1,3 +1,4 @@
+from .review_distiller import ReviewKDDistiller
 from .tat_distiller import TaTDistiller
 
-__all__ = ['TaTDistiller']
+__all__ = ['ReviewKDDistiller', 'TaTDistiller']

@@ -6,6 +6,9 @@ import torch
 
 from ..utils import DryRun
 
+#: Names of the recorders of layer pairs, by their index.
+RECORDER = 'layer_{}'
+
 
 def parse_pairs(layers: Any) -> List[Dict[str, str]]:
     """Read the distiller's ``layers``.
@@ -51,14 +54,14 @@ def with_layers(
         role (str): 'student' or 'teacher'.
 
     Returns:
-        dict[str, dict]: A new dict, with ``tat_<n>`` for each pair.
+        dict[str, dict]: A new dict, with ``layer_<n>`` for each pair.
 
     Raises:
         ValueError: The config's recorders have such names already.
     """
     recorders = dict(recorders or {})
     for index, pair in enumerate(pairs):
-        name = f'tat_{index}'
+        name = RECORDER.format(index)
         if name in recorders:
             raise ValueError(
                 f'{role}_recorders: {name!r} is the name of a recorder that '

@@ -1,13 +1,15 @@
 """The TaT loss as a registered module."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmtat.ops import target_aware_loss
 from mmtat.registry import MODELS
 
+from .weighted_loss import WeightedLoss
+
 
 @MODELS.register_module()
-class TaTLoss(nn.Module):
+class TaTLoss(WeightedLoss):
     """Distil a target to all positions of the student, by attention.
 
     `Knowledge Distillation via the Target-aware Transformer
@@ -28,13 +30,7 @@ class TaTLoss(nn.Module):
     """
 
     def __init__(self, loss_weight: float = 1.0) -> None:
-        super().__init__()
-        if not isinstance(loss_weight, (int, float)) or not loss_weight >= 0:
-            raise ValueError(
-                'loss_weight must be a number of at least 0, got '
-                f'{loss_weight!r}'
-            )
-        self.loss_weight = loss_weight
+        super().__init__(loss_weight)
 
     def forward(
         self, query: Tensor, key: Tensor, value: Tensor, target: Tensor
@@ -55,7 +51,3 @@ class TaTLoss(nn.Module):
             ValueError: Shapes do not fit; the message names the argument.
         """
         return self.loss_weight * target_aware_loss(query, key, value, target)
-
-    def extra_repr(self) -> str:
-        """The weight, for printing."""
-        return f'loss_weight={self.loss_weight}'
