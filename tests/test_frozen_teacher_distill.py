@@ -281,6 +281,13 @@ def test_the_teacher_moves_with_the_algorithm():
     assert dtypes == {torch.float64}
 
 
+def test_a_copy_that_moves_leaves_the_teacher_where_it_is():
+    model = build()
+    copied = copy.deepcopy(model).double()
+    assert {p.dtype for p in copied.parameters()} == {torch.float64}
+    assert {p.dtype for p in model.teacher.parameters()} == {torch.float32}
+
+
 def test_prediction_needs_no_teacher_file():
     model = build(teacher_ckpt='not/there.pth')
     assert model(torch.rand(1, 3, 8, 8)).shape == (1, 3, 4, 4)

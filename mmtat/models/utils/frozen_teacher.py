@@ -1,5 +1,6 @@
 """A teacher that is nowhere in the student's module tree."""
 
+import copy
 import logging
 from typing import Any, Optional
 
@@ -23,7 +24,7 @@ class FrozenTeacher:
 
     It is no ``nn.Module``, so that the teacher is in no state dict,
     optimizer, EMA copy or DDP module, and is moved only by
-    :meth:`apply_to_tensors`. A copy of the algorithm shares it.
+    :meth:`apply_to_tensors`. A copy of the algorithm shares the model.
 
     Args:
         model (BaseModel): The teacher.
@@ -44,17 +45,24 @@ class FrozenTeacher:
         self.run = run
         self._is_loaded = False
         self._is_trained = trained
+        self._is_copy = False
 
     def __deepcopy__(self, memo: dict) -> 'FrozenTeacher':
-        return self
+        copied = copy.copy(self)
+        copied._is_copy = True
+        return copied
 
     def apply_to_tensors(self, function: Any) -> None:
         """Move or cast the teacher, as ``nn.Module._apply`` does.
 
+        A copy leaves it alone: an EMA copy that is moved to a CPU must not
+        take the teacher away.
+
         Args:
             function (Callable[[Tensor], Tensor]): Applied to each tensor.
         """
-        self.model._apply(function)
+        if not self._is_copy:
+            self.model._apply(function)
 
     def load(self) -> bool:
         """Load the checkpoint, once.
