@@ -19,10 +19,13 @@ EMA = [dict(type='EMAHook', momentum=0.1)]
 
 @HOOKS.register_module()
 class PowerCut(Hook):
-    """Ends the run in its third iteration."""
+    """Ends the run before an iteration, by default the third."""
+
+    def __init__(self, at=2):
+        self.at = at
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
-        if runner.iter == 2:
+        if runner.iter == self.at:
             raise KeyboardInterrupt
 
 
@@ -271,3 +274,24 @@ def test_what_has_no_plain_form_is_left_out_with_a_warning(monkeypatch):
     assert type(value['number']) is float
     assert 'checkpoint.function is a builtin' in lines[0][0]
     assert lines[0][1][1] == logging.WARNING
+
+
+def test_epochs_resume_as_iterations_do(tmp_path):
+    def config(folder):
+        config = toy_config(tmp_path / folder)
+        config['train_cfg'] = dict(by_epoch=True, max_epochs=3)
+        config['param_scheduler'] = []
+        config['log_processor'] = dict(by_epoch=True)
+        config['default_hooks']['checkpoint'] = dict(type='CheckpointHook')
+        return config
+
+    whole = train(config('whole'))
+    cut = config('cut')
+    # An epoch is 4 iterations of 2 images.
+    with pytest.raises(KeyboardInterrupt):
+        train(dict(cut, custom_hooks=[dict(type='PowerCut', at=6)]))
+    resumed = train(dict(cut, resume=True, experiment_name='epochs'))
+    assert resumed.epoch == 3
+    expected, actual = state_of(whole), state_of(resumed)
+    for name in expected:
+        assert torch.equal(actual[name], expected[name]), name
