@@ -6,6 +6,7 @@ and when it can go; :func:`apply` runs on ``import mmtat`` and applies those
 that are needed, once.
 """
 
+import atexit
 import functools
 import importlib
 import importlib.machinery
@@ -312,11 +313,20 @@ def _gloo_on_cpu(init: Callable) -> Callable:
         set_device = torch.cuda.set_device
         torch.cuda.set_device = lambda device: None
         try:
-            return init('gloo', *args, **kwargs)
+            result = init('gloo', *args, **kwargs)
         finally:
             torch.cuda.set_device = set_device
+        # A group that the interpreter's end finds alive can abort a process
+        # whose training is done: its threads are never joined.
+        atexit.register(_leave_process_group)
+        return result
 
     return wrapped
+
+
+def _leave_process_group() -> None:
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def _cpu_distributed_needed() -> bool:

@@ -539,12 +539,16 @@ def test_a_cpu_starts_by_gloo_and_touches_no_gpu(monkeypatch):
 
 
 TWO_PROCESSES = """
+import atexit
 import sys
 import mmtat, torch
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from test_compat import Toy, toy_runner
 from torch import distributed, nn
+
+# Handlers run in reverse: this one after the group was left.
+atexit.register(lambda: print('left', not distributed.is_initialized()))
 
 runner = toy_runner(
     Path(sys.argv[2]),
@@ -594,6 +598,7 @@ def test_two_processes_train_on_a_cpu(tmp_path):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert 'trained with gloo' in done.stdout
+    assert done.stdout.count('left True') == 2
     assert 'SyncBN becomes BN' in done.stdout + done.stderr
 
 
