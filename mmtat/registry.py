@@ -1,6 +1,5 @@
 """mmtat's child registries: its components are ``mmtat.X`` from any scope."""
 
-from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import Registry
@@ -16,10 +15,4 @@ HOOKS = Registry(
     scope='mmtat',
     parent=MMENGINE_HOOKS,
     locations=['mmtat.engine.hooks'],
-)
-DATASETS = Registry(
-    'dataset',
-    scope='mmtat',
-    parent=MMENGINE_DATASETS,
-    locations=['mmtat.datasets'],
 )
