@@ -240,8 +240,11 @@ def test_one_line_in_the_log_says_what_happens_to_the_sizes(monkeypatch):
         (dict(layers=['backbone'], logits=dict(tau=0)), 'tau must be positi'),
         (dict(layers=['backbone'], logits=dict(t=1)), 'logits: .*argument'),
         (
-            dict(layers=['backbone'], logits=dict(type='DKDLoss')),
-            'logits: DKDLoss needs .*gt_labels',
+            dict(
+                layers=['backbone'],
+                logits=dict(type='CRDLoss', sample_n=4, neg_num=2),
+            ),
+            'logits: CRDLoss needs .*data_samples',
         ),
         (
             dict(layers=['backbone'], logits=dict(type='KLDivergenc')),

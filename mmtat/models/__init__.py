@@ -8,16 +8,27 @@ from .connectors import (
     EmbeddingConnector,
     PatchGroupConnector,
 )
-from .distillers import ReviewKDDistiller, TaTDistiller
-from .losses import CCLoss, HCLLoss, ICKDLoss, SPLoss, TaTLoss, VIDLoss
+from .distillers import FeatureDistiller, ReviewKDDistiller, TaTDistiller
+from .losses import (
+    CCLoss,
+    CRDLoss,
+    HCLLoss,
+    ICKDLoss,
+    SPLoss,
+    TaTLoss,
+    VIDLoss,
+    WKDLoss,
+)
 
 __all__ = [
     'ABFConnector',
     'AnchorPointConnector',
     'CCLoss',
+    'CRDLoss',
     'CIFARResNet',
     'CIFARVGG',
     'EmbeddingConnector',
+    'FeatureDistiller',
     'FrozenTeacherDistill',
     'HCLLoss',
     'ICKDLoss',
@@ -27,5 +38,6 @@ __all__ = [
     'TaTDistiller',
     'TaTLoss',
     'VIDLoss',
+    'WKDLoss',
     'WideResNet',
 ]

@@ -19,6 +19,7 @@ from .review import (
     hierarchical_context_loss,
 )
 from .variational import variational_information_loss
+from .wasserstein import gaussian_wasserstein_loss
 
 __all__ = [
     'check_feature',
@@ -28,6 +29,7 @@ __all__ = [
     'check_positive',
     'correlation_congruence_loss',
     'fuse_by_attention',
+    'gaussian_wasserstein_loss',
     'group_patches',
     'hierarchical_context_loss',
     'inter_channel_correlation_loss',

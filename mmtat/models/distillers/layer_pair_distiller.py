@@ -1,10 +1,11 @@
 """What distillers of layer pairs share: recording, and the dry run."""
 
 from abc import abstractmethod
-from typing import Any, Dict, Iterable, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple, Union
 
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
+from mmengine.structures import BaseDataElement
 from mmrazor.models.distillers import ConfigurableDistiller
 from mmrazor.models.task_modules import RecorderManager
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from mmtat.ops import check_pair
 from ..utils import (
     DryRun,
     ModelReference,
+    add_recorder,
     attach,
     check_sources,
     clear,
@@ -22,6 +24,10 @@ from ..utils import (
     recorded,
 )
 from .layer_pairs import RECORDER, parse_pairs, single, with_layers
+from .logits import build_logits
+
+#: Recorder of what the student is called with, where a loss asks for it.
+CALLED_WITH = 'called_with'
 
 
 class LayerPairDistiller(ConfigurableDistiller):
@@ -33,6 +39,8 @@ class LayerPairDistiller(ConfigurableDistiller):
     Args:
         layers (list[dict | str]): Pairs ``dict(student=..., teacher=...)``
             of module names; a string names the same layer in both.
+        logits (dict, optional): Distil the logits too (Eq. 9): see
+            :class:`LogitsDistillation`. Defaults to None, not at all.
         input_size (tuple[int, int], optional): Height and width of the
             training input for the dry run; by default what the data
             preprocessor or the backbone of the student says, else of the
@@ -46,15 +54,19 @@ class LayerPairDistiller(ConfigurableDistiller):
             models are known for layers that are not there.
     """
 
+    #: Whether ``layers`` may be empty.
+    may_have_no_layers = False
+
     def __init__(
         self,
         layers: Sequence[Union[str, Dict[str, str]]],
+        logits: Optional[Dict] = None,
         input_size: Optional[Tuple[int, int]] = None,
         student_recorders: Optional[Dict[str, Dict]] = None,
         teacher_recorders: Optional[Dict[str, Dict]] = None,
         **kwargs: Any,
     ) -> None:
-        pairs = parse_pairs(layers)
+        pairs = parse_pairs(layers, self.may_have_no_layers)
         if input_size is not None:
             check_pair('input_size', input_size)
         student = with_layers(student_recorders, pairs, 'student')
@@ -65,6 +77,7 @@ class LayerPairDistiller(ConfigurableDistiller):
                 student_recorders=student, teacher_recorders=teacher, **kwargs
             )
         self.pairs = pairs
+        self.logits = build_logits(logits)
         self.input_size = input_size
         self.runs: Dict[str, DryRun] = {}
         self._models: Dict[str, ModelReference] = {}
@@ -78,13 +91,10 @@ class LayerPairDistiller(ConfigurableDistiller):
                 of the training, so that sizes of maps may be judged by it.
         """
 
-    def add_recorders(self, role: str, model: nn.Module) -> None:
-        """Add recorders that depend on the model; by default none.
-
-        Args:
-            role (str): 'student' or 'teacher'.
-            model (nn.Module): The model.
-        """
+    @property
+    def needs_data_samples(self) -> bool:
+        """Whether a loss asks for the data samples; by default the logits'."""
+        return self.logits is not None and self.logits.needs_labels
 
     def prepare_from_student(self, model: BaseModel) -> None:
         """Hook the student's layers.
@@ -137,6 +147,7 @@ class LayerPairDistiller(ConfigurableDistiller):
         """
         losses = super().compute_distill_losses()
         losses.update(self.layer_losses())
+        losses.update(self.logits_losses())
         for role in ('student', 'teacher'):
             clear(self.recorders_of(role))
         return losses
@@ -148,6 +159,21 @@ class LayerPairDistiller(ConfigurableDistiller):
         Returns:
             dict[str, Tensor]: Scalars by their names.
         """
+
+    def logits_losses(self) -> Dict[str, Tensor]:
+        """The loss of the recorded logits, where they are distilled.
+
+        Returns:
+            dict[str, Tensor]: One scalar by its name, or nothing.
+        """
+        if self.logits is None:
+            return {}
+        loss = self.logits(
+            recorded(self.student_recorders, 'logits', 'student'),
+            recorded(self.teacher_recorders, 'logits', 'teacher'),
+            self.data_samples if self.needs_data_samples else None,
+        )
+        return {self.logits.loss_name: loss}
 
     def recorders_of(self, role: str) -> RecorderManager:
         """The recorders of a model.
@@ -177,6 +203,11 @@ class LayerPairDistiller(ConfigurableDistiller):
         record = recorded(self.recorders_of(role), name, role)
         return single(record, role, self.pairs[index][role])
 
+    @property
+    def data_samples(self) -> List[BaseDataElement]:
+        """The batch's data samples, as the student was called with them."""
+        return recorded(self.student_recorders, CALLED_WITH, 'student')[1]
+
     def check_loss_names(self, own: Iterable[str]) -> None:
         """Raise where the config names a loss as the distiller does.
 
@@ -186,7 +217,10 @@ class LayerPairDistiller(ConfigurableDistiller):
         Raises:
             ValueError: Names them.
         """
-        taken = set(own) & set(self.distill_losses)
+        own = set(own)
+        if self.logits is not None:
+            own.add(self.logits.loss_name)
+        taken = own & set(self.distill_losses)
         if taken:
             raise ValueError(
                 f'distill_losses: {sorted(taken)} are names of losses that '
@@ -194,7 +228,12 @@ class LayerPairDistiller(ConfigurableDistiller):
             )
 
     def _prepare(self, role: str, model: nn.Module) -> None:
-        self.add_recorders(role, model)
+        if self.logits is not None:
+            self.logits.add_recorder(self.recorders_of(role), model, role)
+        if role == 'student' and self.needs_data_samples:
+            add_recorder(
+                self.recorders_of(role), CALLED_WITH, 'ModuleInputs', '', role
+            )
         check_sources(self.recorders_of(role), model, role)
         self._models[role] = ModelReference(model)
         if len(self._models) == 2 and not self.runs:
@@ -202,6 +241,8 @@ class LayerPairDistiller(ConfigurableDistiller):
             for role in ('student', 'teacher'):
                 self._run(role)
             self.build_layers(size_is_known)
+            if self.logits is not None:
+                self.logits.check(self.runs['student'], self.runs['teacher'])
 
     def _find_size(self) -> bool:
         """Settle the dry run's input size; tell whether it is known."""

@@ -10,11 +10,14 @@ from ..utils import DryRun
 RECORDER = 'layer_{}'
 
 
-def parse_pairs(layers: Any) -> List[Dict[str, str]]:
+def parse_pairs(
+    layers: Any, may_be_empty: bool = False
+) -> List[Dict[str, str]]:
     """Read the distiller's ``layers``.
 
     Args:
         layers (list[dict | str]): Pairs, or names that both models share.
+        may_be_empty (bool): Whether there may be none. Defaults to False.
 
     Returns:
         list[dict[str, str]]: Layer names by 'student' and 'teacher'.
@@ -22,7 +25,8 @@ def parse_pairs(layers: Any) -> List[Dict[str, str]]:
     Raises:
         ValueError: Anything else.
     """
-    if not isinstance(layers, (list, tuple)) or not layers:
+    is_list = isinstance(layers, (list, tuple))
+    if not is_list or not (layers or may_be_empty):
         raise ValueError(
             'layers must be a list of dict(student=..., teacher=...), got '
             f'{layers!r}'

@@ -1,39 +1,48 @@
 """Distilling the logits beside TaT (Eq. 9), as a shorthand."""
 
-from inspect import signature
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional, Sequence
 
+import torch
 import torch.nn.functional as F
 from mmengine.registry import DefaultScope
+from mmengine.structures import BaseDataElement
 from mmrazor.models.task_modules import RecorderManager
 from mmrazor.registry import MODELS as MMRAZOR_MODELS
 from torch import Tensor, nn
 
-from ..utils import DryRun, check_type
+from ..utils import DryRun, add_recorder, check_type
+from .channels import required_arguments
 from .layer_pairs import single_shape
 
 #: Layers that give the logits in mmsegmentation and mmpretrain.
 LOGIT_LAYERS = ('decode_head.conv_seg', 'head.fc', 'head.layers.head')
 
+#: Losses of samples (N, K), in which each pixel of a map is one.
+SAMPLE_LOSSES = ('KLDivergence', 'DISTLoss', 'DKDLoss')
+
+Size = Sequence[int]
+
 
 class LogitsDistillation(nn.Module):
     """One of mmrazor's losses between the logits of both models.
 
-    KLDivergence compares maps of logits pixel by pixel: with 'batchmean' it
-    is the mean over all pixels. Other losses get the maps as they are. A
-    student's map of another size is resized.
+    Maps of logits are compared pixel by pixel, each pixel as a sample, or
+    as they are. A student's map of another size is resized.
 
     Args:
         student (str, optional): Layer that gives the student's logits; by
             default the first of :data:`LOGIT_LAYERS` that it has.
         teacher (str, optional): Likewise.
         type (str): Loss of the student's and the teacher's logits, in
-            mmrazor's scope. Defaults to 'KLDivergence'.
+            mmrazor's scope; one that also takes ``gt_labels`` gets them, and
+            only the samples that have a label. Defaults to 'KLDivergence'.
+        per_pixel (bool, optional): Whether each pixel is a sample. Defaults
+            to True for the losses of :data:`SAMPLE_LOSSES`, else to False.
         **kwargs: The loss's arguments: ``tau``, ``loss_weight``, ...
 
     Raises:
         ValueError: An unknown loss or argument, one that needs more than
-            the logits, or a ``tau`` that is not positive.
+            logits and labels, or a ``tau`` that is not positive.
     """
 
     def __init__(
@@ -41,6 +50,7 @@ class LogitsDistillation(nn.Module):
         student: Optional[str] = None,
         teacher: Optional[str] = None,
         type: str = 'KLDivergence',
+        per_pixel: Optional[bool] = None,
         **kwargs: Any,
     ) -> None:
         super().__init__()
@@ -55,20 +65,20 @@ class LogitsDistillation(nn.Module):
                 self.loss = MMRAZOR_MODELS.build(dict(type=type, **kwargs))
         except TypeError as error:
             raise ValueError(f'logits: {error}') from error
-        needed = [
-            parameter.name
-            for parameter in signature(self.loss.forward).parameters.values()
-            if parameter.default is parameter.empty
-        ]
-        if len(needed) != 2:
+        needed = required_arguments(self.loss.forward)
+        if len(needed) < 2 or needed[2:] not in ([], ['gt_labels']):
             raise ValueError(
                 f'logits: {type} needs {needed}, not just the logits of '
                 'student and teacher; wire it by distill_losses and '
                 'loss_forward_mappings'
             )
-        self.is_per_pixel = type == 'KLDivergence'
+        #: Whether the loss compares labelled samples only.
+        self.needs_labels = len(needed) == 3
+        name = type.split('.')[-1]
+        is_of_samples = name in SAMPLE_LOSSES
+        self.per_pixel = is_of_samples if per_pixel is None else per_pixel
         #: Log key of the loss.
-        self.loss_name = 'loss_kl' if self.is_per_pixel else 'loss_logits'
+        self.loss_name = 'loss_kl' if name == 'KLDivergence' else 'loss_logits'
 
     def add_recorder(
         self, manager: RecorderManager, model: nn.Module, role: str
@@ -84,11 +94,6 @@ class LogitsDistillation(nn.Module):
             ValueError: No layer of logits is known for the model.
         """
         source = self.sources[role]
-        if 'logits' in manager.recorders:
-            raise ValueError(
-                f"{role}_recorders: 'logits' is the name of a recorder that "
-                'the distiller adds by itself; choose another'
-            )
         if source is None:
             modules = dict(model.named_modules())
             source = next((n for n in LOGIT_LAYERS if n in modules), None)
@@ -99,11 +104,7 @@ class LogitsDistillation(nn.Module):
                 f"logits: logits=dict({role}='...')"
             )
         self.sources[role] = source
-        with DefaultScope.overwrite_default_scope('mmrazor'):
-            added = RecorderManager(
-                dict(logits=dict(type='ModuleOutputs', source=source))
-            )
-        manager.recorders.update(added.recorders)
+        add_recorder(manager, 'logits', 'ModuleOutputs', source, role)
 
     def check(self, student: DryRun, teacher: DryRun) -> None:
         """Raise unless both models give the same classes.
@@ -129,25 +130,59 @@ class LogitsDistillation(nn.Module):
                 'the same dataset'
             )
 
-    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+    def forward(
+        self,
+        student: Tensor,
+        teacher: Tensor,
+        data_samples: Optional[List[BaseDataElement]] = None,
+    ) -> Tensor:
         """Loss between logits.
 
         Args:
             student (Tensor): (B, K) or (B, K, H, W).
             teacher (Tensor): (B, K) or (B, K, H', W').
+            data_samples (list[BaseDataElement], optional): Of the batch, B;
+                where the loss needs their labels.
 
         Returns:
-            Tensor: Scalar.
+            Tensor: Scalar; 0 where no sample has the label that it needs.
         """
         teacher = teacher.detach()
-        if student.dim() == 4:
-            if student.shape[2:] != teacher.shape[2:]:
-                student = F.interpolate(
-                    student, teacher.shape[2:], mode='bilinear'
-                )
-            if self.is_per_pixel:
-                student, teacher = _pixels(student), _pixels(teacher)
-        return self.loss(student.float(), teacher.float())
+        if student.dim() == 4 and student.shape[2:] != teacher.shape[2:]:
+            student = F.interpolate(
+                student, teacher.shape[2:], mode='bilinear'
+            )
+        size = student.shape[2:]
+        if self.per_pixel and student.dim() == 4:
+            student, teacher = _pixels(student), _pixels(teacher)
+        if not self.needs_labels:
+            return self.loss(student.float(), teacher.float())
+        labels = labels_of(data_samples, size).to(student.device)
+        known = (labels >= 0) & (labels < student.shape[1])
+        if not known.any():
+            return student.sum() * 0
+        return self.loss(
+            student[known].float(), teacher[known].float(), labels[known]
+        )
+
+
+def labels_of(data_samples: List[BaseDataElement], size: Size) -> Tensor:
+    """Labels of images, or of the pixels of a map of logits.
+
+    Args:
+        data_samples (list[BaseDataElement]): Of mmpretrain or mmsegmentation.
+        size (Sequence[int]): Height and width of the map; empty for images.
+
+    Returns:
+        Tensor: (B, ) or (B*H*W, ), int64; a label that is no class, such as
+        255 or -100, is one to be ignored.
+    """
+    if not size:
+        return torch.cat([sample.gt_label[:1] for sample in data_samples])
+    maps = [sample.gt_sem_seg.data for sample in data_samples]
+    # (B, 1, h, w) -> (B, 1, H, W) -> (B*H*W, )
+    maps = torch.stack(maps).float()
+    return F.interpolate(maps, tuple(size), mode='nearest').long().flatten()
 
 
 def _pixels(logits: Tensor) -> Tensor:

@@ -38,8 +38,8 @@ class ReviewKDDistiller(LayerPairDistiller):
             default those of the student's deepest map, at most 512.
         levels (Sequence[int]): Of :class:`HCLLoss`. Defaults to (4, 2, 1).
         loss_weight (float): Factor of the loss. Defaults to 1.0.
-        **kwargs: ``input_size`` and what else :class:`LayerPairDistiller`
-            and ``ConfigurableDistiller`` take.
+        **kwargs: ``logits``, ``input_size`` and what else
+            :class:`LayerPairDistiller` and ``ConfigurableDistiller`` take.
 
     Raises:
         ValueError: At once for numbers and names that cannot be; when the

@@ -8,11 +8,9 @@ from torch import Tensor, nn
 
 from mmtat.registry import MODELS
 
-from ..utils import recorded
 from .layer_config import BRANCHES, layer_config
 from .layer_pair_distiller import LayerPairDistiller
 from .layer_pairs import RECORDER, map_shape
-from .logits import build_logits
 from .tat_layer import TaTLayer
 
 _EMBEDDING = dict(kernel_size=1, norm='image')
@@ -41,10 +39,8 @@ class TaTDistiller(LayerPairDistiller):
         resize (bool, optional): Whether a student's map of another size is
             resized to the teacher's. Defaults to True in 'released', which
             needs it, and to False in 'paper'.
-        logits (dict, optional): Distil the logits too (Eq. 9): see
-            :class:`LogitsDistillation`. Defaults to None, not at all.
-        **kwargs: ``input_size`` and what else :class:`LayerPairDistiller`
-            and ``ConfigurableDistiller`` take.
+        **kwargs: ``logits``, ``input_size`` and what else
+            :class:`LayerPairDistiller` and ``ConfigurableDistiller`` take.
 
     Raises:
         TypeError, ValueError: At once for unknown names; when the models are
@@ -70,7 +66,6 @@ class TaTDistiller(LayerPairDistiller):
         value: Optional[Dict] = _EMBEDDING,
         branches: Optional[Dict[str, Dict]] = None,
         resize: Optional[bool] = None,
-        logits: Optional[Dict] = None,
         **kwargs: Any,
     ) -> None:
         config = layer_config(
@@ -84,28 +79,11 @@ class TaTDistiller(LayerPairDistiller):
         super().__init__(layers, **kwargs)
         self.layer_config = config
         self.tat = nn.ModuleList()
-        self.logits = build_logits(logits)
-        own = {
+        self.check_loss_names(
             self._loss_name(branch, index)
             for branch in config['branches']
             for index in range(len(self.pairs))
-        }
-        if self.logits is not None:
-            own.add(self.logits.loss_name)
-        self.check_loss_names(own)
-
-    def add_recorders(self, role: str, model: nn.Module) -> None:
-        """Record the logits, where they are distilled.
-
-        Args:
-            role (str): 'student' or 'teacher'.
-            model (nn.Module): The model.
-
-        Raises:
-            ValueError: No layer of logits is known for the model.
-        """
-        if self.logits is not None:
-            self.logits.add_recorder(self.recorders_of(role), model, role)
+        )
 
     def build_layers(self, size_is_known: bool) -> None:
         """Build the embeddings of each pair.
@@ -116,7 +94,7 @@ class TaTDistiller(LayerPairDistiller):
 
         Raises:
             ValueError: A layer gives no map, or one that a branch cannot
-                cut; or the classes of the logits differ.
+                cut.
         """
         for index, pair in enumerate(self.pairs):
             name = RECORDER.format(index)
@@ -131,16 +109,14 @@ class TaTDistiller(LayerPairDistiller):
                 layer.check_sizes(**shapes)
             self.tat.append(layer)
             self._log(pair, shapes)
-        if self.logits is not None:
-            self.logits.check(self.runs['student'], self.runs['teacher'])
 
     def layer_losses(self) -> Dict[str, Tensor]:
-        """Losses of TaT, and of the logits.
+        """Losses of TaT.
 
         Returns:
             dict[str, Tensor]: Scalars ``loss_tat``, ``loss_tat_patch_group``
             and ``loss_tat_anchor_point`` by branch (with ``_<n>`` where
-            there are several layers), and ``loss_kl``.
+            there are several layers).
 
         Raises:
             ValueError: A layer recorded nothing, or maps do not fit.
@@ -153,11 +129,6 @@ class TaTDistiller(LayerPairDistiller):
             )
             for name, loss in branches.items():
                 losses[self._loss_name(name, index)] = loss
-        if self.logits is not None:
-            losses[self.logits.loss_name] = self.logits(
-                recorded(self.student_recorders, 'logits', 'student'),
-                recorded(self.teacher_recorders, 'logits', 'teacher'),
-            )
         return losses
 
     def _loss_name(self, branch: str, index: int) -> str:

@@ -8,8 +8,9 @@ from .model_config import (
     resolve_model_config,
     without_pretrained,
 )
+from .model_reference import ModelReference
 from .recording import (
-    ModelReference,
+    add_recorder,
     attach,
     check_classes,
     check_recorded,
@@ -31,6 +32,7 @@ __all__ = [
     'FrozenTeacher',
     'ModelReference',
     'StateLoad',
+    'add_recorder',
     'attach',
     'build_model',
     'check_classes',

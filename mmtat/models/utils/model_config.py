@@ -45,8 +45,8 @@ def build_model(source: ModelSource, role: str) -> BaseModel:
 
 def check_type(
     config: Dict[str, Any], role: str, scope: Optional[str] = None
-) -> None:
-    """Raise unless the type of a config is registered.
+) -> type:
+    """The class of a config; raise unless it is registered.
 
     Args:
         config (dict): With a ``type``.
@@ -54,12 +54,15 @@ def check_type(
         scope (str, optional): Where a type without a scope is looked up, by
             default the scope that is current.
 
+    Returns:
+        type: The class, or the function that is registered.
+
     Raises:
         ValueError: No type, or an unknown one; names close matches.
     """
     kind = config.get('type')
     if isinstance(kind, type):
-        return
+        return kind
     if not isinstance(kind, str):
         raise ValueError(f'{role}: the config has no type: {dict(config)}')
     with MODELS.switch_scope_and_registry(scope) as registry:
@@ -77,6 +80,7 @@ def check_type(
                 f'{own or registry.scope!r}'
                 + (f'; close matches: {", ".join(close)}' if close else '')
             )
+    return found
 
 
 def resolve_model_config(

@@ -1,10 +1,10 @@
 """Keeping mmrazor's recorders on the modules that they should record."""
 
 import difflib
-import weakref
 from typing import Any, Dict, FrozenSet, Optional, Tuple
 
 import torch
+from mmengine.registry import DefaultScope
 from mmrazor.models.distillers import BaseDistiller
 from mmrazor.models.task_modules import RecorderManager
 from mmrazor.models.task_modules.recorder import (
@@ -101,6 +101,31 @@ def _channels(run: DryRun, end: Dict[str, Any]) -> Optional[int]:
     return record[1] if is_shape else None
 
 
+def add_recorder(
+    manager: RecorderManager, name: str, kind: str, source: str, role: str
+) -> None:
+    """Add a recorder to those of the config.
+
+    Args:
+        manager (RecorderManager): Recorders of the model.
+        name (str): The recorder's name.
+        kind (str): Its type, such as 'ModuleOutputs'.
+        source (str): The layer; '' is the model itself.
+        role (str): 'student' or 'teacher', for the message.
+
+    Raises:
+        ValueError: The config has a recorder of that name.
+    """
+    if name in manager.recorders:
+        raise ValueError(
+            f'{role}_recorders: {name!r} is the name of a recorder that the '
+            'distiller adds by itself; choose another'
+        )
+    with DefaultScope.overwrite_default_scope('mmrazor'):
+        added = RecorderManager({name: dict(type=kind, source=source)})
+    manager.recorders.update(added.recorders)
+
+
 def attach(
     manager: RecorderManager,
     model: nn.Module,
@@ -177,40 +202,6 @@ def clear(manager: RecorderManager) -> None:
     """Drop what the recorders hold, and with it the graph of the step."""
     for recorder in manager.recorders.values():
         recorder.reset_data_buffer()
-
-
-class ModelReference:
-    """Points to a model without making it anybody's submodule.
-
-    A copy points to the same model, and a pickled one to none.
-
-    Args:
-        model (nn.Module): Kept alive until :meth:`weaken`.
-    """
-
-    def __init__(self, model: nn.Module) -> None:
-        self._strong: Optional[nn.Module] = model
-        self._weak = weakref.ref(model)
-
-    def __call__(self) -> Optional[nn.Module]:
-        """The model, or None where it is gone."""
-        return self._weak()
-
-    def weaken(self) -> None:
-        """Keep the model alive no longer."""
-        self._strong = None
-
-    def __deepcopy__(self, memo: dict) -> 'ModelReference':
-        return self
-
-    def __reduce__(self) -> tuple:
-        return _dead_reference, ()
-
-
-def _dead_reference() -> ModelReference:
-    reference = ModelReference(nn.Module())
-    reference.weaken()
-    return reference
 
 
 class _KeepCopy:

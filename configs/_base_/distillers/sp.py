@@ -1,0 +1,6 @@
+# Similarity-preserving KD: which samples of a batch are similar (Tung and
+# Mori, ICCV 2019).
+distiller = dict(
+    type='mmtat.FeatureDistiller',
+    losses=dict(loss_sp=dict(type='mmtat.SPLoss')),
+)

@@ -1,0 +1,17 @@
+# CRD, WRN-40-2 -> WRN-16-2 on CIFAR-100: what tat_wrn_40_2_wrn_16_2.py is
+# compared with, by the same recipe, teacher and student.
+#   python tools/train.py configs/rivals/cifar100/crd_wrn_40_2_wrn_16_2.py
+# Weight: RepDistiller's script; 50000 images, 16384 negatives, as there.
+# Deviation: negatives are drawn from all images.
+_base_ = [
+    '../../cifar100/tat_wrn_40_2_wrn_16_2.py',
+    '../../_base_/distillers/crd.py',
+]
+model = dict(
+    distiller=dict(
+        _delete_=True,
+        **_base_.distiller,
+        layers=['backbone.final'],
+        loss_weight=0.8,
+    ),
+)

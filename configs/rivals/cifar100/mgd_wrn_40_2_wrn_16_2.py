@@ -1,0 +1,17 @@
+# MGD, WRN-40-2 -> WRN-16-2 on CIFAR-100: what tat_wrn_40_2_wrn_16_2.py is
+# compared with, by the same recipe, teacher and student.
+#   python tools/train.py configs/rivals/cifar100/mgd_wrn_40_2_wrn_16_2.py
+# Weight: 2e-5 on the sum over a map, mmrazor's config for detectors; not tuned
+# for CIFAR-100.
+_base_ = [
+    '../../cifar100/tat_wrn_40_2_wrn_16_2.py',
+    '../../_base_/distillers/mgd.py',
+]
+model = dict(
+    distiller=dict(
+        _delete_=True,
+        **_base_.distiller,
+        layers=['backbone.final'],
+        loss_weight=1.0,
+    ),
+)

@@ -1,0 +1,65 @@
+"""Filling in the channels of connectors and losses."""
+
+from inspect import signature
+from typing import Any, Callable, Dict, List
+
+from mmengine.registry import DefaultScope
+from mmrazor.registry import MODELS as MMRAZOR_MODELS
+from torch import nn
+
+from ..utils import check_type
+
+#: Arguments for the channels of what a connector takes, and of the target.
+_OWN = ('in_channel', 'in_channels', 'dim_in')
+_TARGET = ('out_channel', 'out_channels')
+
+
+def build_with_channels(
+    config: Dict[str, Any], name: str, own: int, student: int, teacher: int
+) -> nn.Module:
+    """Build a connector or a loss; the channels that it asks for are given.
+
+    Arguments ``in_channel``, ``in_channels`` and ``dim_in`` are the feature's
+    own, ``out_channel`` and ``out_channels`` the teacher's, and
+    ``student_channels`` and ``teacher_channels`` what they say, unless the
+    config has them.
+
+    Args:
+        config (dict): Types without a scope are mmrazor's.
+        name (str): What is built, for the message.
+        own (int): Channels of the feature that it takes.
+        student (int): Channels of the student's feature.
+        teacher (int): Channels of the teacher's.
+
+    Returns:
+        nn.Module: The connector or loss.
+
+    Raises:
+        ValueError: An unknown type, or arguments that it does not take.
+    """
+    taken = signature(check_type(config, name, 'mmrazor')).parameters
+    known = dict.fromkeys(_OWN, own)
+    known.update(dict.fromkeys(_TARGET, teacher))
+    known.update(student_channels=student, teacher_channels=teacher)
+    given = {key: known[key] for key in known if key in taken}
+    with DefaultScope.overwrite_default_scope('mmrazor'):
+        try:
+            return MMRAZOR_MODELS.build({**given, **config})
+        except TypeError as error:
+            raise ValueError(f'{name}: {error}') from error
+
+
+def required_arguments(function: Callable) -> List[str]:
+    """Names of the arguments that have no default, but ``self``.
+
+    Args:
+        function (Callable): A function or a method.
+
+    Returns:
+        list[str]: In their order.
+    """
+    return [
+        parameter.name
+        for parameter in signature(function).parameters.values()
+        if parameter.default is parameter.empty and parameter.name != 'self'
+    ]

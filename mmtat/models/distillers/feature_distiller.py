@@ -1,0 +1,250 @@
+"""A distiller for any loss between two features."""
+
+from typing import Any, Dict, FrozenSet, Optional, Sequence, Tuple, Union
+
+import torch.nn.functional as F
+from mmrazor.models.distillers import OFDDistiller
+from torch import Tensor, nn
+
+from mmtat.registry import MODELS
+
+from ..losses.weighted_loss import check_weight
+from ..utils import check_type
+from .channels import build_with_channels, required_arguments
+from .layer_pair_distiller import LayerPairDistiller
+from .layer_pairs import RECORDER, single_shape
+
+
+@MODELS.register_module()
+class FeatureDistiller(LayerPairDistiller):
+    """Distil layers by any loss of the student's and the teacher's feature.
+
+    The rivals of TaT in the same harness: mmrazor's losses and connectors,
+    and those of mmtat. Channels come from a dry run of both models; each
+    pair of layers has connectors and losses of its own. A
+    ``ConfigurableDistiller`` with this on top: recorders, connectors, losses
+    and mappings work as there.
+
+    Args:
+        layers (list[dict | str]): Pairs ``dict(student=..., teacher=...)``
+            of module names that return a map (B, C, H, W) or a vector (B,
+            C); a string names the same layer in both. May be left out where
+            only logits are distilled.
+        losses (dict[str, dict]): Losses of the two features by their log
+            keys, which begin with 'loss'; types without a scope are
+            mmrazor's. One that also takes ``data_samples`` gets them.
+        student_connector, teacher_connector (dict, optional): What the
+            feature passes first. Default to None, nothing.
+        pool (bool): Whether maps are averaged to vectors (B, C) first.
+            Defaults to False.
+        resize (bool): Whether a student's map of another size is resized to
+            the teacher's. Defaults to True.
+        loss_weight (float): Factor of all losses, of layers and logits.
+            Defaults to 1.0.
+        **kwargs: ``logits``, ``input_size`` and what else
+            :class:`LayerPairDistiller` and ``ConfigurableDistiller`` take.
+
+    Raises:
+        TypeError, ValueError: At once for arguments that cannot be; when
+            the models are known for layers that are not there.
+
+    Examples:
+        >>> distiller = dict(
+        ...     type='mmtat.FeatureDistiller',
+        ...     layers=['decode_head.bottleneck'],
+        ...     student_connector=dict(type='mmtat.EmbeddingConnector'),
+        ...     losses=dict(loss_l2=dict(
+        ...         type='L2Loss', normalize=False, div_element=True)))
+    """
+
+    may_have_no_layers = True
+
+    def __init__(
+        self,
+        layers: Sequence[Union[str, Dict[str, str]]] = (),
+        losses: Optional[Dict[str, Dict]] = None,
+        student_connector: Optional[Dict] = None,
+        teacher_connector: Optional[Dict] = None,
+        pool: bool = False,
+        resize: bool = True,
+        loss_weight: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
+        for name, value in (('pool', pool), ('resize', resize)):
+            if not isinstance(value, bool):
+                raise TypeError(f'{name} must be a bool, got {value!r}')
+        check_weight(loss_weight)
+        takes_samples = _check_losses(losses)
+        super().__init__(layers, **kwargs)
+        if not (self.pairs and losses) and self.logits is None:
+            raise ValueError(
+                'layers and losses, or logits, must be given: there is '
+                f'nothing to distil with layers={layers!r}, losses={losses!r}'
+            )
+        self.takes_samples = takes_samples
+        self.loss_configs = dict(losses or {})
+        self.connector_configs = dict(
+            student=student_connector, teacher=teacher_connector
+        )
+        self.pool = pool
+        self.resize = resize
+        self.loss_weight = loss_weight
+        self.layer_connectors = nn.ModuleList()
+        self.layer_criteria = nn.ModuleList()
+        self.check_loss_names(
+            self._loss_name(name, index)
+            for name in self.loss_configs
+            for index in range(len(self.pairs))
+        )
+
+    @property
+    def needs_data_samples(self) -> bool:
+        """Whether a loss asks for the data samples."""
+        return super().needs_data_samples or bool(self.takes_samples)
+
+    def build_layers(self, size_is_known: bool) -> None:
+        """Build the connectors and the losses of each pair.
+
+        Args:
+            size_is_known (bool): Unused; any loss may judge sizes itself.
+
+        Raises:
+            ValueError: A layer gives no feature, or a type or an argument
+                is unknown.
+        """
+        for index, pair in enumerate(self.pairs):
+            channels = {
+                role: self._channels(role, index, source)
+                for role, source in pair.items()
+            }
+            self.layer_connectors.append(self._build_connectors(channels))
+            if self.connector_configs['student'] is not None:
+                channels = dict(channels, student=channels['teacher'])
+            criteria = nn.ModuleDict()
+            for name, config in self.loss_configs.items():
+                criteria[name] = build_with_channels(
+                    config,
+                    f'losses.{name}',
+                    channels['student'],
+                    **channels,
+                )
+            self.layer_criteria.append(criteria)
+
+    def init_ofd_connectors(self, teacher: nn.Module) -> None:
+        """Give the margins of OFD's connectors, from the loaded teacher.
+
+        Args:
+            teacher (nn.Module): With its weights; the tapped layers are
+                norms.
+
+        Raises:
+            ValueError: A tapped layer is no batch norm.
+        """
+        for pair, connectors in zip(self.pairs, self.layer_connectors):
+            if hasattr(connectors['teacher'], 'init_margin'):
+                norm = teacher.get_submodule(pair['teacher'])
+                if not isinstance(norm, nn.modules.batchnorm._BatchNorm):
+                    raise ValueError(
+                        f'layers: the margins of {type(connectors["teacher"])}'
+                        ' come from a batch norm, but the teacher layer '
+                        f'{pair["teacher"]!r} is a {type(norm)}'
+                    )
+                # The formula alone is wanted; it uses nothing of its class.
+                margin = OFDDistiller._get_margin_from_BN(self, norm)
+                connectors['teacher'].init_margin(margin)
+
+    def layer_losses(self) -> Dict[str, Tensor]:
+        """Losses of all pairs.
+
+        Returns:
+            dict[str, Tensor]: Scalars by the names in ``losses`` (with
+            ``_<n>`` where there are several layers).
+
+        Raises:
+            ValueError: A layer recorded nothing.
+        """
+        losses = {}
+        for index, criteria in enumerate(self.layer_criteria):
+            student, teacher = self._features(index)
+            for name, criterion in criteria.items():
+                takes_samples = name in self.takes_samples
+                extra = [self.data_samples] if takes_samples else []
+                loss = criterion(student, teacher, *extra)
+                losses[self._loss_name(name, index)] = self.loss_weight * loss
+        return losses
+
+    def logits_losses(self) -> Dict[str, Tensor]:
+        """The loss of the recorded logits, where they are distilled.
+
+        Returns:
+            dict[str, Tensor]: One scalar by its name, or nothing.
+        """
+        losses = super().logits_losses()
+        return {name: self.loss_weight * losses[name] for name in losses}
+
+    def _loss_name(self, name: str, index: int) -> str:
+        return f'{name}_{index}' if len(self.pairs) > 1 else name
+
+    def _channels(self, role: str, index: int, source: str) -> int:
+        name = RECORDER.format(index)
+        shape = single_shape(self.runs[role], name, role, source)
+        if len(shape) not in (2, 4):
+            raise ValueError(
+                f'the {role} layer {source!r} must return a map '
+                f'(B, C, H, W) or a vector (B, C), got {tuple(shape)}'
+            )
+        return shape[1]
+
+    def _build_connectors(self, channels: Dict[str, int]) -> nn.ModuleDict:
+        connectors = nn.ModuleDict()
+        for role, config in self.connector_configs.items():
+            connectors[role] = (
+                nn.Identity()
+                if config is None
+                else build_with_channels(
+                    config, f'{role}_connector', channels[role], **channels
+                )
+            )
+        return connectors
+
+    def _features(self, index: int) -> Tuple[Tensor, Tensor]:
+        """The features of a pair as its losses get them."""
+        student = self.layer_record('student', index)
+        teacher = self.layer_record('teacher', index).detach()
+        if self.pool:
+            student, teacher = _pooled(student), _pooled(teacher)
+        elif self.resize and student.shape[2:] != teacher.shape[2:]:
+            student = F.interpolate(
+                student, teacher.shape[2:], mode='bilinear'
+            )
+        connectors = self.layer_connectors[index]
+        return connectors['student'](student), connectors['teacher'](teacher)
+
+
+def _pooled(feature: Tensor) -> Tensor:
+    # (B, C, H, W) -> (B, C)
+    return feature.mean((2, 3)) if feature.dim() == 4 else feature
+
+
+def _check_losses(losses: Optional[Dict[str, Dict]]) -> FrozenSet[str]:
+    """Raise for losses that cannot be; names of those that take samples."""
+    if not isinstance(losses, (dict, type(None))):
+        raise TypeError(f'losses must be a dict of dicts, got {losses!r}')
+    takes_samples = set()
+    for name, config in (losses or {}).items():
+        if not name.startswith('loss') or not isinstance(config, dict):
+            raise ValueError(
+                "losses must name each loss as 'loss_...', and give its "
+                f'config, got {name!r}: {config!r}'
+            )
+        kind = check_type(config, f'losses.{name}', 'mmrazor')
+        needed = required_arguments(kind.forward)
+        if len(needed) < 2 or needed[2:] not in ([], ['data_samples']):
+            raise ValueError(
+                f'losses.{name}: {config["type"]} needs {needed}, not just '
+                'the features of student and teacher (and data_samples); '
+                'wire it by distill_losses and loss_forward_mappings'
+            )
+        if needed[2:]:
+            takes_samples.add(name)
+    return frozenset(takes_samples)
