@@ -1,4 +1,4 @@
-"""SP, CC, ICKD and VID against references written from the papers."""
+"""SP, CC, ICKD, VID, WKD-F against references written from the papers."""
 
 import itertools
 import math
@@ -7,9 +7,10 @@ import pytest
 import torch
 from mmengine.registry import MODELS, DefaultScope
 
-from mmtat.models import CCLoss, ICKDLoss, SPLoss, VIDLoss
+from mmtat.models import CCLoss, ICKDLoss, SPLoss, VIDLoss, WKDLoss
 from mmtat.ops import (
     correlation_congruence_loss,
+    gaussian_wasserstein_loss,
     inter_channel_correlation_loss,
     similarity_preserving_loss,
     variational_information_loss,
@@ -99,6 +100,21 @@ def naive_vid(mean, teacher, variance):
     return sum(terms) / len(terms)
 
 
+def naive_wkd(student, teacher, mean_weight=2.0):
+    """Mean over n, c of w (mu_T - mu_S)^2 + (sigma_T - sigma_S)^2."""
+    terms = []
+    for n, c in itertools.product(*map(range, teacher.shape[:2])):
+        moments = []
+        for x in (student[n, c].flatten(), teacher[n, c].flatten()):
+            mean = sum(x) / len(x)
+            variance = sum((value - mean) ** 2 for value in x) / len(x)
+            moments.append((mean, variance.sqrt()))
+        (mu_s, sigma_s), (mu_t, sigma_t) = moments
+        means, deviations = (mu_t - mu_s) ** 2, (sigma_t - sigma_s) ** 2
+        terms.append(mean_weight * means + deviations)
+    return sum(terms) / len(terms)
+
+
 VARIANCE = torch.tensor([0.3, 2.0, 1.0], dtype=torch.float64)
 
 #: Name: function, reference, whether it is 0 for equal features.
@@ -125,6 +141,12 @@ LOSSES = {
         lambda s, t: variational_information_loss(s, t, VARIANCE),
         lambda s, t: naive_vid(s, t, VARIANCE),
         False,
+    ),
+    'wkd': (gaussian_wasserstein_loss, naive_wkd, True),
+    'wkd of means that weigh less': (
+        lambda s, t: gaussian_wasserstein_loss(s, t, 0.3),
+        lambda s, t: naive_wkd(s, t, 0.3),
+        True,
     ),
 }
 
@@ -211,7 +233,7 @@ def test_a_batch_of_one_has_no_relations(loss):
     assert torch.isfinite(student.grad).all()
 
 
-@pytest.mark.parametrize('loss', [SPLoss(), CCLoss(), ICKDLoss()])
+@pytest.mark.parametrize('loss', [SPLoss(), CCLoss(), ICKDLoss(), WKDLoss()])
 def test_dead_features_give_finite_gradients(loss):
     student = torch.zeros(2, 3, 4, 4, requires_grad=True)
     loss(student, torch.randn(2, 3, 4, 4)).backward()
@@ -271,7 +293,7 @@ def test_vid_takes_vectors_as_maps_of_one_position():
 
 def test_the_weight_scales_every_loss():
     student, teacher = maps(2, 3, 4, 4, dtype=torch.float32)
-    for kind in (SPLoss, CCLoss, ICKDLoss):
+    for kind in (SPLoss, CCLoss, ICKDLoss, WKDLoss):
         torch.testing.assert_close(
             kind(loss_weight=0.3)(student, teacher),
             0.3 * kind()(student, teacher),
@@ -282,7 +304,9 @@ def test_the_weight_scales_every_loss():
     torch.testing.assert_close(vid(student, teacher), expected)
 
 
-@pytest.mark.parametrize('name', ['SPLoss', 'CCLoss', 'ICKDLoss', 'VIDLoss'])
+@pytest.mark.parametrize(
+    'name', ['SPLoss', 'CCLoss', 'ICKDLoss', 'VIDLoss', 'WKDLoss']
+)
 @pytest.mark.parametrize('weight', [-1, 'much', float('nan')])
 def test_a_weight_that_is_no_weight_raises(name, weight):
     channels = dict(student_channels=1, teacher_channels=1)
@@ -297,6 +321,7 @@ def test_a_weight_that_is_no_weight_raises(name, weight):
     [
         (lambda: CCLoss(gamma=0), 'gamma must be a positive number'),
         (lambda: CCLoss(order=1.5), 'order must be a positive integer'),
+        (lambda: WKDLoss(mean_weight=0), 'mean_weight must be a positive'),
         (lambda: ICKDLoss(patches=3), 'patches must be two positive'),
         (lambda: VIDLoss(0, 3), 'student_channels must be a positive int'),
         (lambda: VIDLoss(3, '3'), 'teacher_channels must be a positive int'),
@@ -324,6 +349,8 @@ def test_a_switch_that_is_no_bool_raises():
         (ICKDLoss(), (2, 3, 4, 4), (2, 3, 5, 4), 's_feature .* size of'),
         (ICKDLoss(), (2, 3), (2, 3), r's_feature must be .* \(N, C, H, W\)'),
         (ICKDLoss((5, 1)), (2, 3, 4, 4), (2, 3, 4, 4), 'patches must fit'),
+        (WKDLoss(), (2, 3, 4, 4), (2, 5, 4, 4), 's_feature .* channels of'),
+        (WKDLoss(), (2, 3), (2, 3), r's_feature must be .* \(N, C, H, W\)'),
         (VIDLoss(3, 4), (2, 3, 4, 4), (2, 4, 2, 4), 's_feature .* size of'),
         (VIDLoss(3, 4), (2, 2, 4, 4), (2, 4, 4, 4), '.*student_channels=3'),
         (VIDLoss(3, 4), (2, 3, 4, 4), (2, 5, 4, 4), 's_feature .* channels'),

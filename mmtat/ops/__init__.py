@@ -1,7 +1,12 @@
 """Pure tensor functions: no modules, no registries, no state."""
 
-from .attention import target_aware_attention, target_aware_loss
+from .attention import (
+    attention_entropy,
+    target_aware_attention,
+    target_aware_loss,
+)
 from .features import check_feature, check_positive, match_features
+from .margins import negative_margin
 from .regions import (
     check_pair,
     check_patches,
@@ -22,6 +27,7 @@ from .variational import variational_information_loss
 from .wasserstein import gaussian_wasserstein_loss
 
 __all__ = [
+    'attention_entropy',
     'check_feature',
     'check_levels',
     'check_pair',
@@ -34,6 +40,7 @@ __all__ = [
     'hierarchical_context_loss',
     'inter_channel_correlation_loss',
     'match_features',
+    'negative_margin',
     'pool_anchors',
     'similarity_preserving_loss',
     'target_aware_attention',

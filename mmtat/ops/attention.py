@@ -1,5 +1,7 @@
 """The operator of the Target-aware Transformer, on feature maps."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -47,6 +49,43 @@ def target_aware_attention(
         out = value_tokens @ attention.transpose(1, 2)
     # (N, Cv, Lq) -> (N, Cv, Hq, Wq)
     return out.unflatten(2, query.shape[2:])
+
+
+def attention_entropy(query: Tensor, key: Tensor) -> Tensor:
+    """How spread the rows of the attention map are.
+
+    Args:
+        query (Tensor): (N, C, Hq, Wq), any floating dtype.
+        key (Tensor): (N, C, Hk, Wk), of more than one position.
+
+    Returns:
+        Tensor: Scalar in [0, 1], float32, or float64 for float64 arguments:
+        the rows' mean entropy over that of equal weights; 0 where each row
+        has one place, 1 where it has all alike.
+
+    Raises:
+        TypeError: An argument is not a tensor.
+        ValueError: Shapes do not fit, or the key has one position; the
+            message names the argument.
+    """
+    _check_maps(query=query, key=key)
+    _check_same('key', key, 'query', query, 'channels', slice(1, 2))
+    positions = key.shape[2:].numel()
+    if positions < 2:
+        raise ValueError(
+            f'key must have more than one position, got {tuple(key.shape)}'
+        )
+    dtype = torch.promote_types(query.dtype, torch.float32)
+    with torch.autocast(query.device.type, enabled=False):
+        # (N, C, H, W) -> (N, C, H*W)
+        query_tokens = query.to(dtype).flatten(2)
+        key_tokens = key.to(dtype).flatten(2)
+        # (N, C, Lq), (N, C, Lk) -> (N, Lq, Lk)
+        logits = query_tokens.transpose(1, 2) @ key_tokens
+        logs = logits.log_softmax(dim=-1)
+        # (N, Lq, Lk) -> (N, Lq) -> ()
+        entropy = -(logs.exp() * logs).sum(dim=-1).mean()
+    return entropy / math.log(positions)
 
 
 def target_aware_loss(

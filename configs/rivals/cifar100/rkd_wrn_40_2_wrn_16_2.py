@@ -1,7 +1,8 @@
 # RKD, WRN-40-2 -> WRN-16-2 on CIFAR-100: what tat_wrn_40_2_wrn_16_2.py is
 # compared with, by the same recipe, teacher and student.
 #   python tools/train.py configs/rivals/cifar100/rkd_wrn_40_2_wrn_16_2.py
-# Weights: RepDistiller's script, 25 for distances and 50 for angles.
+# Weights: mmrazor's config for ImageNet, 25 for distances and 50 for angles of
+# features of unit length; not tuned for CIFAR-100.
 _base_ = [
     '../../cifar100/tat_wrn_40_2_wrn_16_2.py',
     '../../_base_/distillers/rkd.py',

@@ -1,7 +1,7 @@
 # SP, WRN-40-2 -> WRN-16-2 on CIFAR-100: what tat_wrn_40_2_wrn_16_2.py is
 # compared with, by the same recipe, teacher and student.
 #   python tools/train.py configs/rivals/cifar100/sp_wrn_40_2_wrn_16_2.py
-# Weight: RepDistiller's script.
+# Weight: RepDistiller's script. Deviation: the map behind its norm and ReLU.
 _base_ = [
     '../../cifar100/tat_wrn_40_2_wrn_16_2.py',
     '../../_base_/distillers/sp.py',

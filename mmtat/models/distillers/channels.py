@@ -1,7 +1,7 @@
-"""Filling in the channels of connectors and losses."""
+"""Checking losses, and filling in channels of connectors and losses."""
 
 from inspect import signature
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, FrozenSet, List, Optional
 
 from mmengine.registry import DefaultScope
 from mmrazor.registry import MODELS as MMRAZOR_MODELS
@@ -63,3 +63,40 @@ def required_arguments(function: Callable) -> List[str]:
         for parameter in signature(function).parameters.values()
         if parameter.default is parameter.empty and parameter.name != 'self'
     ]
+
+
+def check_losses(losses: Optional[Dict[str, Dict]]) -> FrozenSet[str]:
+    """Raise for losses of features that cannot be.
+
+    Args:
+        losses (dict[str, dict], optional): Configs by their log keys.
+
+    Returns:
+        frozenset[str]: Names of those that take ``data_samples``.
+
+    Raises:
+        TypeError: Not a dict.
+        ValueError: A name that does not begin with 'loss' or has a dot, an
+            unknown type, or one that needs other arguments.
+    """
+    if not isinstance(losses, (dict, type(None))):
+        raise TypeError(f'losses must be a dict of dicts, got {losses!r}')
+    takes_samples = set()
+    for name, config in (losses or {}).items():
+        is_name = str(name).startswith('loss') and '.' not in name
+        if not is_name or not isinstance(config, dict):
+            raise ValueError(
+                "losses must name each loss as 'loss_...', and give its "
+                f'config, got {name!r}: {config!r}'
+            )
+        kind = check_type(config, f'losses.{name}', 'mmrazor')
+        needed = required_arguments(kind.forward)
+        if len(needed) < 2 or needed[2:] not in ([], ['data_samples']):
+            raise ValueError(
+                f'losses.{name}: {config["type"]} needs {needed}, not just '
+                'the features of student and teacher (and data_samples); '
+                'wire it by distill_losses and loss_forward_mappings'
+            )
+        if needed[2:]:
+            takes_samples.add(name)
+    return frozenset(takes_samples)

@@ -1,16 +1,17 @@
 """A distiller for any loss between two features."""
 
-from typing import Any, Dict, FrozenSet, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Optional, Sequence, Tuple, Union
 
+import torch
 import torch.nn.functional as F
-from mmrazor.models.distillers import OFDDistiller
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
+from mmtat.ops import negative_margin
 from mmtat.registry import MODELS
 
 from ..losses.weighted_loss import check_weight
-from ..utils import check_type
-from .channels import build_with_channels, required_arguments
+from .channels import build_with_channels, check_losses
 from .layer_pair_distiller import LayerPairDistiller
 from .layer_pairs import RECORDER, single_shape
 
@@ -73,19 +74,25 @@ class FeatureDistiller(LayerPairDistiller):
         for name, value in (('pool', pool), ('resize', resize)):
             if not isinstance(value, bool):
                 raise TypeError(f'{name} must be a bool, got {value!r}')
+        configs = dict(student=student_connector, teacher=teacher_connector)
+        for role, config in configs.items():
+            if not isinstance(config, (dict, type(None))):
+                raise TypeError(
+                    f'{role}_connector must be a dict, got {config!r}'
+                )
         check_weight(loss_weight)
-        takes_samples = _check_losses(losses)
+        takes_samples = check_losses(losses)
         super().__init__(layers, **kwargs)
-        if not (self.pairs and losses) and self.logits is None:
+        is_empty = not self.pairs and self.logits is None
+        if is_empty or bool(self.pairs) != bool(losses):
             raise ValueError(
-                'layers and losses, or logits, must be given: there is '
-                f'nothing to distil with layers={layers!r}, losses={losses!r}'
+                'layers and losses must be given together, or logits alone; '
+                f'got layers={layers!r}, losses={losses!r}, '
+                f'logits={kwargs.get("logits")!r}'
             )
         self.takes_samples = takes_samples
         self.loss_configs = dict(losses or {})
-        self.connector_configs = dict(
-            student=student_connector, teacher=teacher_connector
-        )
+        self.connector_configs = configs
         self.pool = pool
         self.resize = resize
         self.loss_weight = loss_weight
@@ -129,6 +136,8 @@ class FeatureDistiller(LayerPairDistiller):
                     **channels,
                 )
             self.layer_criteria.append(criteria)
+        # Those of the weights that are there; loaded ones come later.
+        self.init_ofd_connectors(self._models['teacher']())
 
     def init_ofd_connectors(self, teacher: nn.Module) -> None:
         """Give the margins of OFD's connectors, from the loaded teacher.
@@ -149,9 +158,9 @@ class FeatureDistiller(LayerPairDistiller):
                         ' come from a batch norm, but the teacher layer '
                         f'{pair["teacher"]!r} is a {type(norm)}'
                     )
-                # The formula alone is wanted; it uses nothing of its class.
-                margin = OFDDistiller._get_margin_from_BN(self, norm)
-                connectors['teacher'].init_margin(margin)
+                margin = negative_margin(norm.weight, norm.bias).float()
+                # (C, ) -> (1, C, 1, 1)
+                connectors['teacher'].init_margin(margin[None, :, None, None])
 
     def layer_losses(self) -> Dict[str, Tensor]:
         """Losses of all pairs.
@@ -166,10 +175,13 @@ class FeatureDistiller(LayerPairDistiller):
         losses = {}
         for index, criteria in enumerate(self.layer_criteria):
             student, teacher = self._features(index)
+            device = self.layer_record('student', index).device.type
             for name, criterion in criteria.items():
                 takes_samples = name in self.takes_samples
                 extra = [self.data_samples] if takes_samples else []
-                loss = criterion(student, teacher, *extra)
+                # Products of half precision would spoil mmrazor's losses.
+                with torch.autocast(device, enabled=False):
+                    loss = criterion(student, teacher, *extra)
                 losses[self._loss_name(name, index)] = self.loss_weight * loss
         return losses
 
@@ -213,12 +225,16 @@ class FeatureDistiller(LayerPairDistiller):
         teacher = self.layer_record('teacher', index).detach()
         if self.pool:
             student, teacher = _pooled(student), _pooled(teacher)
-        elif self.resize and student.shape[2:] != teacher.shape[2:]:
-            student = F.interpolate(
-                student, teacher.shape[2:], mode='bilinear'
-            )
+        are_maps = student.dim() == teacher.dim() == 4
+        size = teacher.shape[2:]
+        if self.resize and are_maps and student.shape[2:] != size:
+            student = F.interpolate(student, size, mode='bilinear')
         connectors = self.layer_connectors[index]
-        return connectors['student'](student), connectors['teacher'](teacher)
+        features = (
+            connectors['student'](student),
+            connectors['teacher'](teacher),
+        )
+        return tree_map(_in_full_precision, features)
 
 
 def _pooled(feature: Tensor) -> Tensor:
@@ -226,25 +242,7 @@ def _pooled(feature: Tensor) -> Tensor:
     return feature.mean((2, 3)) if feature.dim() == 4 else feature
 
 
-def _check_losses(losses: Optional[Dict[str, Dict]]) -> FrozenSet[str]:
-    """Raise for losses that cannot be; names of those that take samples."""
-    if not isinstance(losses, (dict, type(None))):
-        raise TypeError(f'losses must be a dict of dicts, got {losses!r}')
-    takes_samples = set()
-    for name, config in (losses or {}).items():
-        if not name.startswith('loss') or not isinstance(config, dict):
-            raise ValueError(
-                "losses must name each loss as 'loss_...', and give its "
-                f'config, got {name!r}: {config!r}'
-            )
-        kind = check_type(config, f'losses.{name}', 'mmrazor')
-        needed = required_arguments(kind.forward)
-        if len(needed) < 2 or needed[2:] not in ([], ['data_samples']):
-            raise ValueError(
-                f'losses.{name}: {config["type"]} needs {needed}, not just '
-                'the features of student and teacher (and data_samples); '
-                'wire it by distill_losses and loss_forward_mappings'
-            )
-        if needed[2:]:
-            takes_samples.add(name)
-    return frozenset(takes_samples)
+def _in_full_precision(value: Any) -> Any:
+    if not isinstance(value, Tensor) or not value.is_floating_point():
+        return value
+    return value.to(torch.promote_types(value.dtype, torch.float32))

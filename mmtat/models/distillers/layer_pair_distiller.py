@@ -219,7 +219,13 @@ class LayerPairDistiller(ConfigurableDistiller):
         """
         own = set(own)
         if self.logits is not None:
-            own.add(self.logits.loss_name)
+            name = self.logits.loss_name
+            if name in own:
+                raise ValueError(
+                    f'losses: {name!r} is the name of the loss of the '
+                    'logits; choose another'
+                )
+            own.add(name)
         taken = own & set(self.distill_losses)
         if taken:
             raise ValueError(

@@ -41,6 +41,7 @@ class LogitsDistillation(nn.Module):
         **kwargs: The loss's arguments: ``tau``, ``loss_weight``, ...
 
     Raises:
+        TypeError: ``per_pixel`` is not a bool.
         ValueError: An unknown loss or argument, one that needs more than
             logits and labels, or a ``tau`` that is not positive.
     """
@@ -55,6 +56,10 @@ class LogitsDistillation(nn.Module):
     ) -> None:
         super().__init__()
         self.sources = dict(student=student, teacher=teacher)
+        if per_pixel not in (None, True, False):
+            raise TypeError(
+                f'logits: per_pixel must be a bool, got {per_pixel!r}'
+            )
         if 'tau' in kwargs and not kwargs['tau'] > 0:
             raise ValueError(
                 f'logits: tau must be positive, got {kwargs["tau"]!r}'
@@ -160,7 +165,7 @@ class LogitsDistillation(nn.Module):
         labels = labels_of(data_samples, size).to(student.device)
         known = (labels >= 0) & (labels < student.shape[1])
         if not known.any():
-            return student.sum() * 0
+            return student.float().sum() * 0
         return self.loss(
             student[known].float(), teacher[known].float(), labels[known]
         )

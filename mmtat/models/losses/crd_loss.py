@@ -1,14 +1,14 @@
 """mmrazor's contrastive loss, for every dataset and device."""
 
 import hashlib
-from typing import Dict, List
+from typing import Any, Dict, List
 
 import torch
 from mmengine.structures import BaseDataElement
 from mmrazor.models.losses import CRDLoss as MMRazorCRDLoss
 from torch import Tensor
 
-from mmtat.ops import check_positive
+from mmtat.ops import check_feature, check_positive
 from mmtat.registry import MODELS
 
 from .weighted_loss import WeightedLoss
@@ -36,8 +36,8 @@ class CRDLoss(WeightedLoss):
         loss_weight (float): Factor of the loss. Defaults to 1.0.
 
     Raises:
-        ValueError: A number that is not positive, or a negative
-            ``loss_weight``.
+        ValueError: A number that is not positive, a ``momentum`` outside
+            [0, 1], or a negative ``loss_weight``.
 
     Examples:
         >>> loss = CRDLoss(images=8, negatives=4, embedding_channels=2)
@@ -60,8 +60,11 @@ class CRDLoss(WeightedLoss):
         check_positive('negatives', negatives, whole=True)
         check_positive('embedding_channels', embedding_channels, whole=True)
         check_positive('temperature', temperature)
+        if not 0 <= momentum <= 1:
+            raise ValueError(f'momentum must be in [0, 1], got {momentum!r}')
         self.images = images
         self.negatives = negatives
+        self.embedding_channels = embedding_channels
         self.loss = MMRazorCRDLoss(
             temperature=temperature,
             neg_num=negatives,
@@ -91,8 +94,12 @@ class CRDLoss(WeightedLoss):
             Tensor: Scalar.
 
         Raises:
-            ValueError: There are more than ``images`` images.
+            TypeError: A feature is not a tensor.
+            ValueError: Shapes do not fit, an image has no name, or there are
+                more than ``images`` images.
         """
+        self._check('s_feature', s_feature)
+        self._check('t_feature', t_feature)
         device = s_feature.device
         own = self.index_of(data_samples).to(device)
         shape = (len(own), self.negatives)
@@ -103,7 +110,11 @@ class CRDLoss(WeightedLoss):
             BaseDataElement(sample_idx=one, contrast_sample_idxs=row)
             for one, row in zip(own, contrast)
         ]
-        loss = self.loss(s_feature.float(), t_feature.float(), numbered)
+        # Its exponentials reach e^14, beyond float16.
+        with torch.autocast(device.type, enabled=False):
+            loss = self.loss(s_feature.float(), t_feature.float(), numbered)
+        # The constants of the first batch would keep its graph.
+        self.loss.contrast.params.detach_()
         return self.loss_weight * loss.sum()
 
     def index_of(self, data_samples: List[BaseDataElement]) -> Tensor:
@@ -116,7 +127,8 @@ class CRDLoss(WeightedLoss):
             Tensor: (N, ), int64 on the CPU.
 
         Raises:
-            ValueError: There are more than ``images`` images.
+            ValueError: There are more than ``images`` images, or one has no
+                name.
         """
         if not self._index:
             known = [key for key in self.places.tolist() if key]
@@ -134,9 +146,29 @@ class CRDLoss(WeightedLoss):
             self._index[key] = len(self._index)
         return torch.tensor([self._index[key] for key in keys])
 
+    def _check(self, name: str, feature: Tensor) -> None:
+        check_feature(name, feature, (2,))
+        if feature.shape[1] != self.embedding_channels:
+            raise ValueError(
+                f'{name} must have embedding_channels='
+                f'{self.embedding_channels} channels, got '
+                f'{tuple(feature.shape)}'
+            )
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self._index = {}
+
 
 def _key_of(sample: BaseDataElement) -> int:
     """A number for the image, never 0."""
-    name = sample.get('img_path') or sample.get('sample_idx')
+    names = (sample.get(key) for key in ('img_path', 'sample_idx'))
+    name = next((name for name in names if name is not None), None)
+    if name is None:
+        raise ValueError(
+            'data_samples must name their images by img_path or sample_idx; '
+            'put one of them into meta_keys of the transform that packs the '
+            f'inputs, got {sample.metainfo_keys()}'
+        )
     digest = hashlib.sha256(str(name).encode()).digest()
     return int.from_bytes(digest[:7], 'big') + 1
