@@ -44,6 +44,8 @@ INSTALL_REQUIRES = [
     'matplotlib',
     # Unbounded: ships the handwriting that digit scenes are made of.
     'scikit-learn',
+    # Unbounded: Student's t, the normal distribution, MATLAB files.
+    'scipy',
     # Unbounded: reads and writes images, with the plainest of its functions.
     'pillow',
 ]

@@ -1,7 +1,10 @@
 """mmtat's child registries: its components are ``mmtat.X`` from any scope."""
 
+from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
 MODELS = Registry(
@@ -15,4 +18,23 @@ HOOKS = Registry(
     scope='mmtat',
     parent=MMENGINE_HOOKS,
     locations=['mmtat.engine.hooks'],
+)
+DATASETS = Registry(
+    'dataset',
+    scope='mmtat',
+    parent=MMENGINE_DATASETS,
+    # Not the package, which the demo reads without mmpretrain.
+    locations=['mmtat.datasets.digits'],
+)
+TRANSFORMS = Registry(
+    'transform',
+    scope='mmtat',
+    parent=MMENGINE_TRANSFORMS,
+    locations=['mmtat.datasets.transforms'],
+)
+LOOPS = Registry(
+    'loop',
+    scope='mmtat',
+    parent=MMENGINE_LOOPS,
+    locations=['mmtat.engine.loops'],
 )

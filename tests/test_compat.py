@@ -459,6 +459,8 @@ def test_arrays_load_under_both_names_of_numpys_core(tmp_path, core):
         'float': np.arange(3.0),
         'int': np.arange(3),
         'scalar': np.float64(0.5),
+        # What mmsegmentation's metric hands to save_best.
+        'best': np.float32(0.25),
     }
     torch.save(arrays, path)
     here = np.zeros(1).__reduce__()[0].__module__
@@ -467,6 +469,7 @@ def test_arrays_load_under_both_names_of_numpys_core(tmp_path, core):
     np.testing.assert_array_equal(loaded['float'], arrays['float'])
     np.testing.assert_array_equal(loaded['int'], arrays['int'])
     assert loaded['scalar'] == 0.5
+    assert loaded['best'] == 0.25
 
 
 @pytest.fixture

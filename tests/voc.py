@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import torch
+from mmengine.registry import DefaultScope
 from mmengine.visualization import Visualizer
 
 from mmtat.datasets.digit_scenes import write_digit_scenes
@@ -96,8 +97,8 @@ def voc_options(teacher, iters=2):
 
 def run_tool(monkeypatch, name, *arguments):
     """Run a tool as its file does; returns its exit status."""
-    # A process of its own would begin without the last run's visualizer.
-    for kind in (Visualizer, *Visualizer.__subclasses__()):
+    # A process of its own would begin without the last run's state.
+    for kind in (DefaultScope, Visualizer, *Visualizer.__subclasses__()):
         kind._instance_dict.clear()
     monkeypatch.chdir(ROOT)
     tool = str(ROOT / 'tools' / f'{name}.py')

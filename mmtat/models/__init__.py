@@ -1,13 +1,14 @@
 """Registered components: the public interface of mmtat."""
 
 from .algorithms import FrozenTeacherDistill
-from .backbones import CIFARVGG, CIFARResNet, WideResNet
+from .backbones import CIFARVGG, CIFARResNet, MobileNetV1, WideResNet
 from .connectors import (
     ABFConnector,
     AnchorPointConnector,
     EmbeddingConnector,
     PatchGroupConnector,
 )
+from .decode_heads import DeepLabV3PlusHead
 from .distillers import FeatureDistiller, ReviewKDDistiller, TaTDistiller
 from .losses import (
     CCLoss,
@@ -27,11 +28,13 @@ __all__ = [
     'CRDLoss',
     'CIFARResNet',
     'CIFARVGG',
+    'DeepLabV3PlusHead',
     'EmbeddingConnector',
     'FeatureDistiller',
     'FrozenTeacherDistill',
     'HCLLoss',
     'ICKDLoss',
+    'MobileNetV1',
     'PatchGroupConnector',
     'ReviewKDDistiller',
     'SPLoss',

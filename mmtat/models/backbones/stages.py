@@ -1,4 +1,4 @@
-"""What the backbones for small images share."""
+"""What the backbones share."""
 
 from typing import Dict, List, Sequence, Tuple, Union
 

@@ -1,0 +1,3 @@
+from .shifts_val_loop import ShiftsValLoop
+
+__all__ = ['ShiftsValLoop']
