@@ -5,14 +5,8 @@ python tools/train.py configs/tat_deeplabv3_r101_r18_voc.py --data-root DIR
 
 import argparse
 
-from mmtat.engine.checked_runner import CheckedRunner
-from mmtat.engine.launch import (
-    base_parser,
-    enable_amp,
-    enable_auto_scale_lr,
-    prepare_config,
-    set_resume,
-)
+from mmtat.engine.launch import base_parser
+from mmtat.engine.training import train
 from mmtat.engine.user_errors import readable_errors
 
 
@@ -42,13 +36,7 @@ def main() -> None:
     """Build the Runner and train."""
     args = parse_args()
     with readable_errors():
-        config = prepare_config(args, ('train_dataloader', 'val_dataloader'))
-        if args.amp:
-            enable_amp(config)
-        if args.auto_scale_lr:
-            enable_auto_scale_lr(config)
-        set_resume(config, args.resume)
-        CheckedRunner.from_cfg(config).train()
+        train(args)
 
 
 if __name__ == '__main__':

@@ -1,0 +1,170 @@
+"""The results of a sweep as csv, table and picture."""
+
+import csv
+import io
+import math
+import statistics
+from pathlib import Path
+from typing import Dict, List, Optional, Tuple, Union
+
+from .grid import Run, short_names
+from .records import LOG_FILE, Result, write_atomically
+
+#: Results of one point of the grid, by its labels.
+Points = Dict[Tuple, List[Result]]
+
+
+def describe(run: Run) -> str:
+    """A run in a line.
+
+    Args:
+        run (Run): The run.
+
+    Returns:
+        str: As 'loss_weight 0.1, seed 0'.
+    """
+    names = short_names(list(run.labels))
+    parts = [f'{names[axis]} {label}' for axis, label in run.labels.items()]
+    return ', '.join([*parts, f'seed {run.seed}'])
+
+
+def write_results(
+    results: List[Result], out: Union[str, Path], metric: str
+) -> None:
+    """Write results.csv, results.md and results.png.
+
+    Args:
+        results (list[Result]): Of :func:`run_sweep`.
+        out (str | Path): Folder of the sweep.
+        metric (str): The metric in table and picture.
+    """
+    from .picture import draw
+
+    out = Path(out)
+    write_csv(results, out)
+    write_atomically(out / 'results.md', markdown(results, metric))
+    draw(results, metric, out / 'results.png')
+
+
+def write_csv(results: List[Result], out: Path) -> None:
+    """Write results.csv, a row for each run.
+
+    Args:
+        results (list[Result]): Finished and failed ones.
+        out (Path): Folder of the sweep.
+    """
+    axes = list(dict.fromkeys(a for r in results for a in r.run.labels))
+    metrics = list(dict.fromkeys(m for r in results for m in r.metrics))
+    last = ['seconds', 'seconds_per_iteration', 'folder']
+    text = io.StringIO()
+    writer = csv.DictWriter(
+        text,
+        [*axes, 'seed', 'status', *metrics, *last],
+        lineterminator='\n',
+    )
+    writer.writeheader()
+    for result in results:
+        row = {
+            **result.run.labels,
+            'seed': result.run.seed,
+            'status': result.status,
+            **result.metrics,
+            'seconds': _rounded(result.seconds),
+            'seconds_per_iteration': _rounded(result.seconds_per_iteration),
+            'folder': result.run.name,
+        }
+        writer.writerow(row)
+    write_atomically(out / 'results.csv', text.getvalue())
+
+
+def _rounded(seconds: Optional[float]) -> Optional[float]:
+    return None if seconds is None else float(f'{seconds:.4g}')
+
+
+def points_of(results: List[Result]) -> Points:
+    """The results by the point of the grid that they are of.
+
+    Args:
+        results (list[Result]): Of a sweep.
+
+    Returns:
+        dict[tuple, list[Result]]: By the labels, in the order of the axes.
+    """
+    points: Points = {}
+    for result in results:
+        points.setdefault(tuple(result.run.labels.values()), []).append(result)
+    return points
+
+
+def mean_and_std(
+    results: List[Result], metric: str
+) -> Tuple[Optional[float], Optional[float], int]:
+    """Mean and sample standard deviation over the runs that finished.
+
+    Args:
+        results (list[Result]): Of one point of the grid.
+        metric (str): Name of the metric.
+
+    Returns:
+        tuple[float | None, float | None, int]: The mean, None without a
+        run; the deviation, None below two; how many runs.
+    """
+    values = [
+        result.metrics[metric]
+        for result in results
+        if result.status == 'finished' and metric in result.metrics
+    ]
+    mean = statistics.fmean(values) if values else None
+    std = statistics.stdev(values) if len(values) > 1 else None
+    return mean, std, len(values)
+
+
+def markdown(results: List[Result], metric: str) -> str:
+    """A table with a row for each point of the grid, and what failed.
+
+    Args:
+        results (list[Result]): Of a sweep.
+        metric (str): Name of the metric.
+
+    Returns:
+        str: Markdown.
+    """
+    names = short_names(list(results[0].run.labels)).values()
+    points = points_of(results)
+    means = [mean_and_std(point, metric)[0] for point in points.values()]
+    largest = max((abs(m) for m in means if m is not None), default=0)
+    # Percents get two decimals, and fractions as many digits.
+    places = 2 if largest > 1.5 else 4
+    rows = [[*names, metric, 'std', 'n', 'failed']]
+    rows.append(['---'] * len(rows[0]))
+    for labels, point in points.items():
+        mean, std, count = mean_and_std(point, metric)
+        failed = sum(result.status == 'failed' for result in point)
+        rows.append(
+            [
+                *map(str, labels),
+                _number(mean, places),
+                '-' if std is None else f'± {_number(std, places)}',
+                str(count),
+                str(failed),
+            ]
+        )
+    lines = ['| ' + ' | '.join(row) + ' |' for row in rows]
+    lines += ['', f'{metric}: mean ± sample standard deviation over n seeds.']
+    failures = [result for result in results if result.status == 'failed']
+    if failures:
+        lines += ['', f'{len(failures)} of {len(results)} runs failed:', '']
+    for result in failures:
+        # How it ended, and the last that it said.
+        error = result.error.splitlines()
+        lines.append(
+            f'- {describe(result.run)}: {error[0].partition(";")[0]}; '
+            f'{result.run.name}/{LOG_FILE} ends: {error[-1].strip()}'
+        )
+    return '\n'.join(lines) + '\n'
+
+
+def _number(value: Optional[float], places: int) -> str:
+    if value is None or not math.isfinite(value):
+        return '-' if value is None else str(value)
+    return f'{value:.{places}f}'
