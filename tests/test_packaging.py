@@ -114,7 +114,13 @@ def test_a_wheel_carries_every_module_and_the_type_marker(built):
 
 def test_a_wheel_carries_configs_and_tools(built):
     mim = built / 'mmtat/.mim'
-    for path in [*ROOT.glob('configs/**/*.py'), ROOT / 'tools/dist_train.sh']:
+    paths = [
+        path
+        for suffix in ('py', 'yml', 'md')
+        for path in ROOT.glob(f'configs/**/*.{suffix}')
+    ]
+    others = ('model-index.yml', 'tools/dist_train.sh')
+    for path in [*paths, *(ROOT / other for other in others)]:
         assert (mim / path.relative_to(ROOT)).exists(), path
     assert os.access(mim / 'tools/dist_train.sh', os.X_OK)
 

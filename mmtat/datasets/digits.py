@@ -23,9 +23,8 @@ class Digits(BaseDataset):
     The images, 8x8 in 17 greys (UCI Optical Recognition of Handwritten
     Digits), come with scikit-learn. A sample holds ``img``, (32, 32, 3) uint8
     with three equal channels, and ``gt_label``, 0 to 9, so that a pipeline
-    needs no loading; its ``sample_idx`` counts within the whole split. The
-    splits are those whose digits the digit scenes of seed 0 show: 1078 images
-    to train, 270 to tune, 449 to validate on.
+    needs no loading. The splits are those whose digits the digit scenes of
+    seed 0 show: 1078 images to train, 270 to tune, 449 to validate on.
 
     Args:
         split (str): 'train', 'tuning' or 'val'.

@@ -42,8 +42,10 @@ def student_config(config: Config) -> Config:
             plain.pop(name, None)
     for name in ('train_cfg', 'val_cfg', 'test_cfg'):
         if plain.get(name) and _is_distillation(plain[name]):
-            # Such loops validate a teacher that is no longer there.
+            # Such loops validate a teacher that is no longer there, or under
+            # shifts, which the stock loop does not know.
             plain[name].pop('type')
+            plain[name].pop('shifts', None)
     return Config(_without_scope(plain, plain.get('default_scope')))
 
 

@@ -1,0 +1,318 @@
+"""The trainings of a comparison, stage by stage."""
+
+import json
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence
+
+from mmtat.models.utils import load_config
+
+from ..dataset_check import set_data_root
+from ..sweep import Result, Run, Sweep, run_sweep, write_results
+from ..sweep.options import resolve
+from ..sweep.records import write_atomically
+from .cost import relative_costs
+from .diagnosis import Looks, read_looks
+from .methods import METHODS, distiller_of, grid_of
+from .scenario import Regime, Scenario
+from .stretch import stretched
+
+#: Rows that are no method of :data:`METHODS`.
+ALONE, SAME_TIME, TAT_KD = 'alone', 'same_time', 'tat_kd'
+
+#: Whose gradients are looked at.
+DIAGNOSED = ('kd', 'l2', 'cwd', 'tat_released', 'tat_paper')
+
+#: Of the tuning: no seed of the comparison.
+TUNING_SEED = 100
+
+
+class Comparison:
+    """Trains a scenario's teacher, and its students by every method.
+
+    Everything is kept in ``out`` and nothing trained twice, so that a stage
+    which was interrupted goes on.
+
+    Args:
+        scenario (Scenario): What to train on.
+        out (Path): Folder of all runs.
+        seeds (int): Of the methods that have many seeds.
+        few_seeds (int): Of the others.
+        factors (list[float]): Times its middle weight: what each method's
+            weight is tuned on.
+        jobs (int): Processes at a time.
+        gpus (list[int], optional): See :func:`run_sweep`.
+        options (dict[str, Any], optional): For every training.
+        say (Callable[[str], None]): Gets lines of progress.
+
+    Raises:
+        RuntimeError: A training failed; the message says which, and why.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        out: Path,
+        seeds: int = 10,
+        few_seeds: int = 3,
+        factors: Sequence[float] = (0.1, 1.0, 10.0),
+        jobs: int = 1,
+        gpus: Optional[Sequence[int]] = None,
+        options: Optional[Dict[str, Any]] = None,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        self.scenario = scenario
+        self.out = out
+        self.seeds = list(range(seeds))
+        self.few_seeds = self.seeds[:few_seeds]
+        self.factors = factors
+        self.jobs = jobs
+        self.gpus = gpus
+        self.extra = options or {}
+        self.say = say
+        self._done: Dict[str, List[Result]] = {}
+
+    def teacher(self) -> Result:
+        """Train the teacher, once for all.
+
+        Returns:
+            Result: Of seed 0.
+        """
+        config = self.scenario.config(self.scenario.teacher)
+        return self._run('teacher', {'teacher': {'config': config}}, [0])[0]
+
+    def starts(self, regime: Regime) -> List[Result]:
+        """Train the students that the further trainings start from.
+
+        Args:
+            regime (Regime): One of the scenario's.
+
+        Returns:
+            list[Result]: By seed, the last that of the tuning; empty from
+            scratch.
+        """
+        if regime.start is None:
+            return []
+        config = self.scenario.config(regime.start)
+        return self._run(
+            regime.start,
+            {'student': {'config': config}},
+            [*self.seeds, TUNING_SEED],
+        )
+
+    def weights(self, regime: Regime) -> Dict[str, float]:
+        """Tune each method's weight on the tuning split.
+
+        Args:
+            regime (Regime): One of the scenario's.
+
+        Returns:
+            dict[str, float]: The best of its grid by method; of equals the
+            least.
+        """
+        results = self.tuning(regime)
+        best: Dict[str, Result] = {}
+        for result in results:
+            name = result.run.labels['method'].split('@')[0]
+            score = result.metrics[self.scenario.metric]
+            if (
+                name not in best
+                or score > best[name].metrics[self.scenario.metric]
+            ):
+                best[name] = result
+        return {
+            name: float(result.run.labels['method'].split('@')[1])
+            for name, result in best.items()
+        }
+
+    def tuning(self, regime: Regime) -> List[Result]:
+        """Every method with every weight, on the tuning split.
+
+        Args:
+            regime (Regime): One of the scenario's.
+
+        Returns:
+            list[Result]: Labelled '<method>@<weight>'.
+        """
+        points = {
+            f'{name}@{weight:g}': {
+                **self.options(regime, name, weight),
+                **self.scenario.tuning,
+            }
+            for name, method in METHODS.items()
+            for weight in grid_of(method, self.factors)
+        }
+        return self._run(f'{regime.name}/tuning', points, [TUNING_SEED])
+
+    def cost(self, regime: Regime) -> Dict[str, float]:
+        """Time of a step relative to the student's alone, measured once.
+
+        Args:
+            regime (Regime): One of the scenario's.
+
+        Returns:
+            dict[str, float]: By method.
+        """
+        file = self.out / regime.name / 'cost.json'
+        if not file.is_file():
+            configs = {
+                name: resolve(Run({}, 0, options.pop('config'), options, ''))
+                for name, options in self._rows(regime).items()
+            }
+            for config in configs.values():
+                if self.scenario.data_root is not None:
+                    set_data_root(config, self.scenario.data_root)
+            costs = relative_costs(configs, ALONE)
+            write_atomically(file, json.dumps(costs, indent=1))
+        return json.loads(file.read_text())
+
+    def diagnosis(self, regime: Regime, looks: int = 10) -> Looks:
+        """What some methods did during their training, with seed 0.
+
+        Args:
+            regime (Regime): One of the scenario's.
+            looks (int): How often. Defaults to 10.
+
+        Returns:
+            dict[str, list[dict[str, float]]]: By method.
+        """
+        config = load_config(self.scenario.config(regime.tat), 'config')
+        config.merge_from_dict(self.extra)
+        interval = max(1, config.train_cfg.max_iters // looks)
+        rows = self._rows(regime)
+        points = {
+            name: {
+                **rows[name],
+                'default_hooks.logger.interval': interval,
+                'custom_hooks': [
+                    dict(
+                        type='mmtat.DistillationMonitorHook', interval=interval
+                    )
+                ],
+            }
+            for name in DIAGNOSED
+            if name in rows
+        }
+        stage = f'{regime.name}/diagnosis'
+        return {
+            result.run.labels['method']: read_looks(
+                self.out / stage / result.run.name
+            )
+            for result in self._run(stage, points, [0])
+        }
+
+    def results(self, regime: Regime) -> List[Result]:
+        """Every row of the table with all of its seeds.
+
+        Args:
+            regime (Regime): One of the scenario's.
+
+        Returns:
+            list[Result]: Labelled by method.
+        """
+        rows = self._rows(regime)
+        ratio = self.cost(regime)['tat_released']
+        rows[SAME_TIME] = stretched(rows[ALONE], ratio)
+        results = []
+        for stage, seeds in (('many', self.seeds), ('few', self.few_seeds)):
+            chosen = {
+                name: options
+                for name, options in rows.items()
+                if _has_many_seeds(name) == (stage == 'many')
+            }
+            results += self._run(f'{regime.name}/{stage}', chosen, seeds)
+        return results
+
+    def options(
+        self, regime: Regime, name: str, weight: float, kd: float = 0.0
+    ) -> Dict[str, Any]:
+        """What makes a config that of a method.
+
+        Args:
+            regime (Regime): One of the scenario's.
+            name (str): Of the method, or :data:`ALONE`.
+            weight (float): Its weight.
+            kd (float): Weight of KD beside it. Defaults to 0, none.
+
+        Returns:
+            dict[str, Any]: Options of a run, and its config.
+        """
+        start = self._start_of(regime)
+        if name == ALONE:
+            return {'config': self.scenario.config(regime.alone), **start}
+        path = self.scenario.config(regime.tat)
+        distiller = distiller_of(
+            name,
+            weight,
+            load_config(path, 'config').model.distiller.to_dict(),
+            self.scenario.layers,
+            self.scenario.changes.get(name),
+        )
+        if kd:
+            logits = distiller_of('kd', kd, {}, {})['logits']
+            distiller['logits'] = dict(logits, loss_weight=kd)
+        return {
+            'config': path,
+            'model.teacher_ckpt': _checkpoint(
+                self.out / 'teacher', self.teacher()
+            ),
+            'model.distiller': dict(distiller, _delete_=True),
+            **start,
+        }
+
+    def _rows(self, regime: Regime) -> Dict[str, Dict[str, Any]]:
+        weights = self.weights(regime)
+        rows = {ALONE: self.options(regime, ALONE, 0)}
+        for name, weight in weights.items():
+            rows[name] = self.options(regime, name, weight)
+        rows[TAT_KD] = self.options(
+            regime, 'tat_released', weights['tat_released'], weights['kd']
+        )
+        return rows
+
+    def _start_of(self, regime: Regime) -> Dict[str, str]:
+        starts = self.starts(regime)
+        if not starts:
+            return {}
+        first = starts[0]
+        path = _checkpoint(self.out / regime.start, first)
+        return {
+            'load_from': path.replace(f'seed-{first.run.seed}', 'seed-{seed}')
+        }
+
+    def _run(
+        self,
+        stage: str,
+        points: Dict[str, Dict],
+        seeds: Iterable[int],
+    ) -> List[Result]:
+        if stage in self._done:
+            return self._done[stage]
+        sweep = Sweep(
+            stage,
+            next(iter(points.values()))['config'],
+            {'method': {n: {**p, **self.extra} for n, p in points.items()}},
+            seeds=list(seeds),
+            metric=self.scenario.metric,
+            data_root=self.scenario.data_root,
+        )
+        folder = self.out / stage
+        results = run_sweep(sweep, folder, self.jobs, self.gpus, say=self.say)
+        write_results(results, folder, self.scenario.metric)
+        failed = [r for r in results if r.status == 'failed']
+        if failed:
+            raise RuntimeError(
+                f'{stage}: {len(failed)} of {len(results)} runs failed; '
+                f'{failed[0].run.name}: {failed[0].error}'
+            )
+        self._done[stage] = results
+        return results
+
+
+def _has_many_seeds(name: str) -> bool:
+    return name == ALONE or name in METHODS and METHODS[name].many_seeds
+
+
+def _checkpoint(folder: Path, result: Result) -> str:
+    """The last checkpoint of a run in a stage's folder."""
+    run = folder / result.run.name
+    return str(run / Path((run / 'last_checkpoint').read_text()).name)
