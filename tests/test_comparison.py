@@ -170,6 +170,16 @@ def test_a_table_shows_means_deviations_and_paired_differences():
     )
 
 
+def test_a_table_ends_with_the_difference_of_the_formulations():
+    both = rows()
+    both.values['tat_released'] = both.values['alone']
+    both.values['tat_paper'] = both.values['kd']
+    low, high = stats.t.interval(0.95, 2, 3, 1 / math.sqrt(3))
+    assert table(both).splitlines()[-1] == (
+        f'TaT, paper − released: +3.00 [{low:+.2f}, {high:+.2f}].'
+    )
+
+
 def test_tables_replace_those_between_their_marks():
     page = 'a\n<!-- table x -->\nold\n<!-- end -->\nb\n'
     new = insert_tables(page, {'x': '| 1 |'})

@@ -64,18 +64,18 @@ SCENES = Scenario(
     teacher='scenes_teacher',
     regimes=[
         Regime(
-            'all',
-            'warm start, all labels',
-            'scenes_further',
-            'scenes_tat',
-            'scenes_student',
-        ),
-        Regime(
             'few',
             'warm start, labels on a tenth',
             'scenes_further_few',
             'scenes_tat_few',
             'scenes_student_few',
+        ),
+        Regime(
+            'all',
+            'warm start, all labels',
+            'scenes_further',
+            'scenes_tat',
+            'scenes_student',
         ),
     ],
     metric='mIoU',

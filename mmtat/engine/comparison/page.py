@@ -28,12 +28,15 @@ def table(rows: Rows) -> str:
     Returns:
         str: A table in Markdown, a line for each method. Metrics in
         percent; in brackets the 95 % interval of the paired difference of
-        the first metric.
+        the first metric. Below it, how TaT's formulations differ.
     """
     shifts = [metric.split('/')[0] for metric in rows.metrics[1:]]
     head = ['method', 'seeds', 'weight', 'val', 'val − alone', *shifts, 'cost']
     lines = [_line(head), _line(['---'] * len(head))]
     lines += [_line(_cells(rows, method)) for method in _ordered(rows)]
+    if {'tat_paper', 'tat_released'} <= set(rows.values):
+        difference = _difference(rows, 'tat_paper', 'tat_released')
+        lines += ['', f'TaT, paper − released: {difference}.']
     return '\n'.join(lines)
 
 
@@ -45,16 +48,18 @@ def _cells(rows: Rows, method: str) -> List[str]:
         mean, deviation = mean_and_deviation(values)
         cells.append(f'{mean:.2f} ± {deviation:.2f}')
         if index == 0:
-            cells.append(_difference(rows, method, seeds))
+            cells.append(_difference(rows, method, ALONE))
     return [*cells, _number(rows.costs, method, '.2f')]
 
 
-def _difference(rows: Rows, method: str, seeds: List[int]) -> str:
-    if method == ALONE:
+def _difference(rows: Rows, method: str, baseline: str) -> str:
+    """The paired difference of the first metric, with its interval."""
+    if method == baseline:
         return ''
+    seeds = sorted(set(rows.values[method]) & set(rows.values[baseline]))
     metric = rows.metrics[0]
     interval = paired_interval(
-        rows.of(method, metric, seeds), rows.of(ALONE, metric, seeds)
+        rows.of(method, metric, seeds), rows.of(baseline, metric, seeds)
     )
     return f'{interval.mean:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]'
 

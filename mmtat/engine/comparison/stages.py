@@ -2,12 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from mmtat.models.utils import load_config
 
 from ..dataset_check import set_data_root
-from ..sweep import Result, Run, Sweep, run_sweep, write_results
+from ..sweep import Result, Run
 from ..sweep.options import resolve
 from ..sweep.records import write_atomically
 from .cost import relative_costs
@@ -15,6 +15,7 @@ from .diagnosis import Looks, read_looks
 from .methods import METHODS, distiller_of, grid_of
 from .scenario import Regime, Scenario
 from .stretch import stretched
+from .trainings import Trainings
 
 #: Rows that are no method of :data:`METHODS`.
 ALONE, SAME_TIME, TAT_KD = 'alone', 'same_time', 'tat_kd'
@@ -62,14 +63,10 @@ class Comparison:
     ) -> None:
         self.scenario = scenario
         self.out = out
+        self.trainings = Trainings(scenario, out, jobs, gpus, options, say)
         self.seeds = list(range(seeds))
         self.few_seeds = self.seeds[:few_seeds]
         self.factors = factors
-        self.jobs = jobs
-        self.gpus = gpus
-        self.extra = options or {}
-        self.say = say
-        self._done: Dict[str, List[Result]] = {}
 
     def teacher(self) -> Result:
         """Train the teacher, once for all.
@@ -78,7 +75,9 @@ class Comparison:
             Result: Of seed 0.
         """
         config = self.scenario.config(self.scenario.teacher)
-        return self._run('teacher', {'teacher': {'config': config}}, [0])[0]
+        return self.trainings.run(
+            'teacher', {'teacher': {'config': config}}, [0]
+        )[0]
 
     def starts(self, regime: Regime) -> List[Result]:
         """Train the students that the further trainings start from.
@@ -93,7 +92,7 @@ class Comparison:
         if regime.start is None:
             return []
         config = self.scenario.config(regime.start)
-        return self._run(
+        return self.trainings.run(
             regime.start,
             {'student': {'config': config}},
             [*self.seeds, TUNING_SEED],
@@ -141,7 +140,9 @@ class Comparison:
             for name, method in METHODS.items()
             for weight in grid_of(method, self.factors)
         }
-        return self._run(f'{regime.name}/tuning', points, [TUNING_SEED])
+        return self.trainings.run(
+            f'{regime.name}/tuning', points, [TUNING_SEED]
+        )
 
     def cost(self, regime: Regime) -> Dict[str, float]:
         """Time of a step relative to the student's alone, measured once.
@@ -176,7 +177,7 @@ class Comparison:
             dict[str, list[dict[str, float]]]: By method.
         """
         config = load_config(self.scenario.config(regime.tat), 'config')
-        config.merge_from_dict(self.extra)
+        config.merge_from_dict(self.trainings.options)
         interval = max(1, config.train_cfg.max_iters // looks)
         rows = self._rows(regime)
         points = {
@@ -197,7 +198,7 @@ class Comparison:
             result.run.labels['method']: read_looks(
                 self.out / stage / result.run.name
             )
-            for result in self._run(stage, points, [0])
+            for result in self.trainings.run(stage, points, [0])
         }
 
     def results(self, regime: Regime) -> List[Result]:
@@ -219,7 +220,9 @@ class Comparison:
                 for name, options in rows.items()
                 if _has_many_seeds(name) == (stage == 'many')
             }
-            results += self._run(f'{regime.name}/{stage}', chosen, seeds)
+            results += self.trainings.run(
+                f'{regime.name}/{stage}', chosen, seeds
+            )
         return results
 
     def options(
@@ -252,8 +255,8 @@ class Comparison:
             distiller['logits'] = dict(logits, loss_weight=kd)
         return {
             'config': path,
-            'model.teacher_ckpt': _checkpoint(
-                self.out / 'teacher', self.teacher()
+            'model.teacher_ckpt': self.trainings.checkpoint(
+                'teacher', self.teacher()
             ),
             'model.distiller': dict(distiller, _delete_=True),
             **start,
@@ -274,45 +277,11 @@ class Comparison:
         if not starts:
             return {}
         first = starts[0]
-        path = _checkpoint(self.out / regime.start, first)
+        path = self.trainings.checkpoint(regime.start, first)
         return {
             'load_from': path.replace(f'seed-{first.run.seed}', 'seed-{seed}')
         }
 
-    def _run(
-        self,
-        stage: str,
-        points: Dict[str, Dict],
-        seeds: Iterable[int],
-    ) -> List[Result]:
-        if stage in self._done:
-            return self._done[stage]
-        sweep = Sweep(
-            stage,
-            next(iter(points.values()))['config'],
-            {'method': {n: {**p, **self.extra} for n, p in points.items()}},
-            seeds=list(seeds),
-            metric=self.scenario.metric,
-            data_root=self.scenario.data_root,
-        )
-        folder = self.out / stage
-        results = run_sweep(sweep, folder, self.jobs, self.gpus, say=self.say)
-        write_results(results, folder, self.scenario.metric)
-        failed = [r for r in results if r.status == 'failed']
-        if failed:
-            raise RuntimeError(
-                f'{stage}: {len(failed)} of {len(results)} runs failed; '
-                f'{failed[0].run.name}: {failed[0].error}'
-            )
-        self._done[stage] = results
-        return results
-
 
 def _has_many_seeds(name: str) -> bool:
     return name == ALONE or name in METHODS and METHODS[name].many_seeds
-
-
-def _checkpoint(folder: Path, result: Result) -> str:
-    """The last checkpoint of a run in a stage's folder."""
-    run = folder / result.run.name
-    return str(run / Path((run / 'last_checkpoint').read_text()).name)
