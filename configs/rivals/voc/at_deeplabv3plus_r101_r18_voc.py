@@ -1,0 +1,18 @@
+# AT, DeepLabV3+ R101 -> R18 on VOC 2012 + SBD: what
+# tat_deeplabv3plus_r101_r18_voc.py is compared with, by the same recipe,
+# teacher and student.
+#   bash tools/dist_train.sh configs/rivals/voc/at_deeplabv3plus_r101_r18_voc.py 4
+# Weight: no source, not tuned. The loss is a mean over positions of maps of
+# unit length: times 41, for 16384 positions in the place of 400.
+_base_ = [
+    '../../tat_deeplabv3plus_r101_r18_voc.py',
+    '../../_base_/distillers/at.py',
+]
+model = dict(
+    distiller=dict(
+        _delete_=True,
+        **_base_.distiller,
+        layers=['decode_head.sep_bottleneck.1.pointwise_conv.bn'],
+        loss_weight=41000.0,
+    ),
+)

@@ -1,0 +1,17 @@
+# FitNet (L2), DeepLabV3+ R101 -> R18 on VOC 2012 + SBD: what
+# tat_deeplabv3plus_r101_r18_voc.py is compared with, by the same recipe,
+# teacher and student.
+#   bash tools/dist_train.sh configs/rivals/voc/l2_deeplabv3plus_r101_r18_voc.py 4
+# Weight: no source, not tuned.
+_base_ = [
+    '../../tat_deeplabv3plus_r101_r18_voc.py',
+    '../../_base_/distillers/l2.py',
+]
+model = dict(
+    distiller=dict(
+        _delete_=True,
+        **_base_.distiller,
+        layers=['decode_head.sep_bottleneck.1.pointwise_conv.bn'],
+        loss_weight=1.0,
+    ),
+)

@@ -1,0 +1,22 @@
+# ReviewKD, DeepLabV3+ R101 -> R18 on VOC 2012 + SBD: what
+# tat_deeplabv3plus_r101_r18_voc.py is compared with, by the same recipe,
+# teacher and student.
+#   bash tools/dist_train.sh configs/rivals/voc/review_deeplabv3plus_r101_r18_voc.py 4
+# Weight: no source, not tuned.
+_base_ = [
+    '../../tat_deeplabv3plus_r101_r18_voc.py',
+    '../../_base_/distillers/review.py',
+]
+model = dict(
+    distiller=dict(
+        _delete_=True,
+        **_base_.distiller,
+        layers=[
+            'backbone.layer1',
+            'backbone.layer2',
+            'backbone.layer3',
+            'backbone.layer4',
+        ],
+        loss_weight=1.0,
+    ),
+)
