@@ -8,6 +8,8 @@ import pytest
 import torch
 from mmengine.config import config as mmengine_config
 from mmengine.config import utils as mmengine_utils
+from mmengine.registry import DefaultScope
+from mmengine.visualization import Visualizer
 
 
 def pytest_addoption(parser):
@@ -39,6 +41,13 @@ def fixed_seed():
 def quick_runner(monkeypatch):
     """Spare every Runner the second that asking compilers takes."""
     monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
+
+
+@pytest.fixture(autouse=True)
+def fresh_process():
+    """A process of its own would begin without the last run's state."""
+    for kind in (DefaultScope, Visualizer, *Visualizer.__subclasses__()):
+        kind._instance_dict.clear()
 
 
 @pytest.fixture(autouse=True, scope='session')

@@ -75,6 +75,12 @@ def test_anchors_that_the_map_cannot_give(train):
     assert 'a side of 8 gives 4 or 8 anchors, not 5' in message
 
 
+def test_a_head_of_other_classes_than_the_data(train):
+    message = train('model.architecture.decode_head.num_classes=19')
+    assert 'decode_head.num_classes=19' in message
+    assert 'PascalVOCDataset has 21 classes' in message
+
+
 def test_a_teacher_config_that_is_not_there(train):
     message = train('model.teacher=mmseg::deeplabv3/deeplabv3_r101-d8_voc.py')
     assert 'close matches: mmseg::deeplabv3/' in message
@@ -141,9 +147,10 @@ def test_a_split_that_names_a_missing_file(train, tmp_path, folder, what):
 def test_classes_that_differ_where_logits_are_distilled(train):
     message = train(
         'model.distiller.logits.tau=1.0',
-        'model.architecture.decode_head.num_classes=5',
+        'model.teacher=mmseg::deeplabv3/'
+        'deeplabv3_r18-d8_4xb2-80k_cityscapes-512x1024.py',
     )
-    assert 'student has 5 classes and the teacher 19' in message
+    assert 'student has 21 classes and the teacher 19' in message
 
 
 @pytest.mark.parametrize('name', ['--resume', 'load_from'])
@@ -287,6 +294,12 @@ def test_images_of_a_classifier_that_are_missing(classify, tmp_path):
     assert 'teacher_ckpt: no file' in classify()
     next((tmp_path / 'data' / 'train').rglob('*.jpg')).unlink()
     assert '1 of the 8 images that the split names' in classify()
+
+
+def test_a_classifier_of_other_classes_than_the_data(classify, tmp_path):
+    make_imagenet(tmp_path / 'data')
+    message = classify('model.architecture.head.num_classes=5')
+    assert 'head.num_classes=5' in message and 'has 1000 classes' in message
 
 
 def test_patches_of_a_classifier_that_its_map_has_not(classify, tmp_path):

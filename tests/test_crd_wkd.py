@@ -124,6 +124,18 @@ def test_the_same_image_has_the_same_place():
     assert loss.index_of(named(8, 2, 5, 0)).tolist() == [2, 3, 0, 1]
 
 
+def test_places_that_were_put_back_are_written_again():
+    loss = crd()
+    before = loss.places.clone()
+    loss.index_of(named(1, 2))
+    # As a hook does that looks at a batch and leaves no trace.
+    loss.places.copy_(before)
+    loss.index_of(named(3, 2))
+    resumed = crd()
+    resumed.load_state_dict(loss.state_dict())
+    assert resumed.index_of(named(2, 3)).tolist() == [1, 2]
+
+
 def test_an_image_is_known_by_its_path_before_its_number():
     loss = crd()
     paths = [

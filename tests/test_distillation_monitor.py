@@ -2,9 +2,13 @@
 
 import json
 import math
+import random
 
+import numpy as np
 import pytest
 import torch
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
 
 from mmtat.ops import attention_entropy
 
@@ -16,6 +20,18 @@ NAMES = (
     'distill_gradient_cosine',
     'distill_gradient_ratio',
 )
+
+
+@HOOKS.register_module()
+class DrawingPreprocessorHook(Hook):
+    """Lets each forward draw, as augmentations of batches do."""
+
+    def before_run(self, runner):
+        def draw(module, inputs):
+            random.random()
+            np.random.rand()
+
+        runner.model.data_preprocessor.register_forward_pre_hook(draw)
 
 
 def config(folder, weight=1.0, **kwargs):
@@ -32,8 +48,8 @@ def config(folder, weight=1.0, **kwargs):
     return toy_config(folder, model, **kwargs)
 
 
-def monitored(folder, weight=1.0, **kwargs):
-    hook = dict(type='mmtat.DistillationMonitorHook', interval=2)
+def monitored(folder, weight=1.0, interval=2, **kwargs):
+    hook = dict(type='mmtat.DistillationMonitorHook', interval=interval)
     runner = train(config(folder, weight, custom_hooks=[hook], **kwargs))
     lines = next(folder.glob('*/vis_data/scalars.json')).read_text()
     logged = [json.loads(line) for line in lines.splitlines()]
@@ -42,7 +58,7 @@ def monitored(folder, weight=1.0, **kwargs):
 
 def test_the_log_shows_gradients_and_attention(tmp_path):
     _, lines = monitored(tmp_path / 'one')
-    assert len(lines) == 4
+    assert [line['step'] for line in lines] == [2, 3, 4]
     for line in lines:
         assert 0 <= line['attention_entropy'] <= 1
         assert -1 <= line['distill_gradient_cosine'] <= 1
@@ -53,8 +69,8 @@ def test_the_log_shows_gradients_and_attention(tmp_path):
 
 
 def test_the_ratio_is_that_of_the_weights(tmp_path):
-    _, one = monitored(tmp_path / 'one', max_iters=2)
-    _, three = monitored(tmp_path / 'three', weight=3.0, max_iters=2)
+    _, one = monitored(tmp_path / 'one', 1.0, interval=1, max_iters=2)
+    _, three = monitored(tmp_path / 'three', 3.0, interval=1, max_iters=2)
     for name, factor in zip(NAMES, (1, 1, 3)):
         expected = pytest.approx(factor * one[0][name], rel=1e-3)
         assert three[0][name] == expected
@@ -68,6 +84,19 @@ def test_the_training_goes_on_as_without_it(tmp_path):
     assert list(one) == list(other)
     for name, tensor in one.items():
         assert torch.equal(tensor, other[name]), name
+
+
+def test_augmentations_draw_what_they_would_without_it(tmp_path):
+    def draws(folder, hooks):
+        torch.manual_seed(0)
+        random.seed(0)
+        np.random.seed(0)
+        train(config(tmp_path / folder, custom_hooks=hooks))
+        return random.random(), np.random.rand()
+
+    hook = dict(type='mmtat.DistillationMonitorHook', interval=1)
+    noisy = dict(type='DrawingPreprocessorHook')
+    assert draws('with', [noisy, hook]) == draws('without', [noisy])
 
 
 def test_a_stopped_distillation_is_not_looked_at(tmp_path):

@@ -13,8 +13,6 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.registry import DefaultScope
-from mmengine.visualization import Visualizer
 
 from mmtat.engine.checked_runner import CheckedRunner, bare_model
 from mmtat.engine.dataset_check import datasets_of
@@ -70,13 +68,6 @@ def made(tmp_path_factory):
         return known[name]
 
     return get
-
-
-@pytest.fixture(autouse=True)
-def fresh_process():
-    """A process of its own would begin without the last run's state."""
-    for kind in (DefaultScope, Visualizer, *Visualizer.__subclasses__()):
-        kind._instance_dict.clear()
 
 
 def teacher_file(source):

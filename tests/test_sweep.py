@@ -205,6 +205,18 @@ def test_a_run_of_another_config_is_refused(config, tmp_path, state):
     assert sorted(out.rglob('*')) == before
 
 
+def test_a_config_that_is_changed_meanwhile_trains_nothing(config, tmp_path):
+    out = tmp_path / 'out'
+    sweep = toy_sweep(config, {LR: [0.1, 0.2]}, [0])
+
+    def change(line):
+        Path(config).write_text(Path(config).read_text() + 'changed = 1\n')
+
+    first, second = run_sweep(sweep, out, say=change)
+    assert (first.status, second.status) == ('finished', 'failed')
+    assert 'was changed since the sweep began' in second.error
+
+
 def test_a_config_is_the_same_wherever_its_folder_lies(config, tmp_path):
     text = Path(config).read_text() + "origin = '{{ fileDirname }}/x.py'\n"
     digests = []
@@ -450,6 +462,9 @@ def test_wrong_seeds_are_named(seeds):
         ('model.norms', "did you mean 'model.norm'"),
         ('train_cfg.max_iter', "did you mean 'train_cfg.max_iters'"),
         ('train_confg', "did you mean 'train_cfg'"),
+        ('optim_wrapper.optimizer.lrr', "mean 'optim_wrapper.optimizer.lr'"),
+        ('optim_wrapper.clip', "'optim_wrapper' has no 'clip'"),
+        ('train_dataloader.batchsize', "mean 'train_dataloader.batch_size'"),
         ('custom_hooks.1.kind', "'custom_hooks' has no '1'"),
         ('model.norm.type', "'model.norm' is 'none', which has no options"),
     ],

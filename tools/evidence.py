@@ -74,6 +74,11 @@ def main() -> None:
     # The maps are too small to share among threads.
     os.environ.setdefault('OMP_NUM_THREADS', '1')
     with readable_errors():
+        if args.steps is not None and args.docs is not None:
+            raise SystemExit(
+                'error: --steps makes numbers that are no result; leave out '
+                '--docs'
+            )
         unknown = set(args.scenarios) - set(SCENARIOS)
         if unknown:
             raise SystemExit(

@@ -1,6 +1,6 @@
 """Train a config with each of a grid of options, and compare the results.
 
-python tools/sweep.py configs/sweeps/epsilon_digit_scenes.py
+python tools/sweep.py configs/sweeps/weight_digit_scenes.py
 python tools/sweep.py CONFIG --metric mIoU --seeds 0 1 2 \
     --grid model.distiller.branches.whole.loss_weight=[0.1,0.3]
 

@@ -3,7 +3,8 @@
 #   bash tools/dist_train.sh configs/coco_stuff10k/deeplabv3plus_r18.py 4
 # Recipe: lr 0.01, 16 images a step, 100 epochs; the rest is in the bases.
 # Deviations (in the bases): 171 classes, not 182; validated at each image's
-# own size, no batch dropped.
+# own size, no batch dropped; of layer4's convolutions the first of each
+# block is dilated.
 _base_ = [
     '../_base_/models/deeplabv3plus_r18-d16.py',
     '../_base_/datasets/coco_stuff10k_513.py',

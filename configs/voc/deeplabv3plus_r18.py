@@ -3,7 +3,7 @@
 #   bash tools/dist_train.sh configs/voc/deeplabv3plus_r18.py 4
 # Recipe: lr 0.007, 16 images a step, 100 epochs; the rest is in the bases.
 # Deviations (in the bases): validated at each image's own size, no batch
-# dropped.
+# dropped; of layer4's convolutions the first of each block is dilated.
 _base_ = [
     '../_base_/models/deeplabv3plus_r18-d16.py',
     '../_base_/datasets/voc12_aug_513.py',

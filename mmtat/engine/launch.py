@@ -15,6 +15,7 @@ from mmtat.models.utils import load_config, read_state_dict
 
 from .checked_runner import bare_model
 from .checkpoint_check import check_fit
+from .class_check import check_class_numbers
 from .dataset_check import check_datasets, datasets_of, set_data_root
 
 
@@ -63,8 +64,8 @@ def prepare_config(args: argparse.Namespace, loaders: Sequence[str]) -> Config:
         Config: Ready for the Runner.
 
     Raises:
-        ValueError: The config or its data is not there, or there are more
-            processes than GPUs.
+        ValueError: The config or its data is not there, the data has other
+            classes, or there are more processes than GPUs.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     config = load_config(args.config, 'config')
@@ -78,6 +79,7 @@ def prepare_config(args: argparse.Namespace, loaders: Sequence[str]) -> Config:
     if args.data_root is not None:
         set_data_root(config, args.data_root)
     _check_devices(args.launcher)
+    check_class_numbers(config, loaders)
     check_datasets(config, loaders)
     set_input_size(config)
     return config

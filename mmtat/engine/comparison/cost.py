@@ -23,7 +23,7 @@ def relative_costs(
     """Time of a training step relative to that of a baseline.
 
     All take turns in one process, a step each, so that whatever else the
-    machine does is shared out.
+    machine does is shared out. On a CPU that is one core.
 
     Args:
         configs (dict[str, Config]): Of trainings, by name.
@@ -33,6 +33,18 @@ def relative_costs(
     Returns:
         dict[str, float]: Ratio of the medians, by name.
     """
+    threads = torch.get_num_threads()
+    # As one of several trainings at a time has them.
+    torch.set_num_threads(1)
+    try:
+        return _ratios(configs, baseline, rounds)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _ratios(
+    configs: Dict[str, Config], baseline: str, rounds: int
+) -> Dict[str, float]:
     steps = {name: _step_of(config) for name, config in configs.items()}
     times: Dict[str, List[float]] = {name: [] for name in steps}
     for number in range(_WARM_UP + rounds):

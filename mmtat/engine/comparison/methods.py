@@ -7,7 +7,9 @@ from typing import Any, Dict, Optional, Sequence, Tuple
 
 from mmengine.config import Config
 
-ROOT = Path(__file__).resolve().parents[3]
+import mmtat
+
+_PACKAGE = Path(mmtat.__file__).resolve().parent
 
 
 @dataclass(frozen=True)
@@ -16,8 +18,9 @@ class Method:
 
     Attributes:
         title (str): For the reader.
-        weight (float): Middle of the grid that its weight is tuned on; its
-            published weight, where there is one for features of this kind.
+        weight (float): Middle of the grid that its weight is tuned on: of
+            the size of the published ones, or, where these are of other
+            layers or larger maps, about what makes the loss weigh as much.
         layers (str): Which of the scenario's layers it distils: 'one',
             'norm' (a batch norm before its ReLU), 'several', or 'none'.
         many_seeds (bool): Whether it runs with all seeds, or with three.
@@ -103,7 +106,10 @@ def distiller_of(
             for branch, own in tat['branches'].items()
         }
         return distiller
-    file = ROOT / 'configs' / '_base_' / 'distillers' / f'{name}.py'
+    # In a wheel, and in a checkout.
+    places = (_PACKAGE / '.mim', _PACKAGE.parent)
+    root = next(place for place in places if (place / 'configs').is_dir())
+    file = root / 'configs' / '_base_' / 'distillers' / f'{name}.py'
     config = Config.fromfile(file)
     config.merge_from_dict({'distiller': copy.deepcopy(changes or {})})
     own = {} if method.layers == 'none' else dict(layers=layers[method.layers])

@@ -1,5 +1,6 @@
 """Tables and pictures of a comparison."""
 
+import math
 import re
 from pathlib import Path
 from typing import Dict, List
@@ -46,7 +47,8 @@ def _cells(rows: Rows, method: str) -> List[str]:
     for index, metric in enumerate(rows.metrics):
         values = rows.of(method, metric, seeds)
         mean, deviation = mean_and_deviation(values)
-        cells.append(f'{mean:.2f} ± {deviation:.2f}')
+        spread = '-' if math.isnan(deviation) else f'{deviation:.2f}'
+        cells.append(f'{mean:.2f} ± {spread}')
         if index == 0:
             cells.append(_difference(rows, method, ALONE))
     return [*cells, _number(rows.costs, method, '.2f')]
@@ -61,6 +63,8 @@ def _difference(rows: Rows, method: str, baseline: str) -> str:
     interval = paired_interval(
         rows.of(method, metric, seeds), rows.of(baseline, metric, seeds)
     )
+    if interval.pairs == 1:
+        return f'{interval.mean:+.2f}'
     return f'{interval.mean:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]'
 
 

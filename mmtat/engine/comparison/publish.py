@@ -68,9 +68,11 @@ def refresh(docs: Path) -> None:
         elif not file.stem.endswith('_tuning'):
             tables[file.stem] = read_rows(file)
     page = docs / PAGE
-    if page.is_file():
-        texts = {name: table(rows) for name, rows in tables.items()}
-        page.write_text(insert_tables(page.read_text(), texts))
+    if not page.is_file():
+        marks = [f'<!-- table {name} -->\n<!-- end -->\n' for name in tables]
+        page.write_text('\n'.join(['# Evidence\n', *marks]))
+    texts = {name: table(rows) for name, rows in tables.items()}
+    page.write_text(insert_tables(page.read_text(), texts))
     (docs / PICTURES).mkdir(parents=True, exist_ok=True)
     for metric in {rows.metrics[0] for rows in tables.values()}:
         chosen = {n: r for n, r in tables.items() if r.metrics[0] == metric}

@@ -1,14 +1,14 @@
 """The trainings of a comparison, stage by stage."""
 
 import json
+import math
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from mmtat.models.utils import load_config
 
-from ..dataset_check import set_data_root
 from ..sweep import Result, Run
-from ..sweep.options import resolve
+from ..sweep.options import digest, resolve
 from ..sweep.records import write_atomically
 from .cost import relative_costs
 from .diagnosis import Looks, read_looks
@@ -109,18 +109,18 @@ class Comparison:
             least.
         """
         results = self.tuning(regime)
-        best: Dict[str, Result] = {}
+        best: Dict[str, Tuple[float, Result]] = {}
         for result in results:
             name = result.run.labels['method'].split('@')[0]
             score = result.metrics[self.scenario.metric]
-            if (
-                name not in best
-                or score > best[name].metrics[self.scenario.metric]
-            ):
-                best[name] = result
+            # A training that diverged may have no number.
+            if math.isnan(score):
+                score = -math.inf
+            if name not in best or score > best[name][0]:
+                best[name] = score, result
         return {
             name: float(result.run.labels['method'].split('@')[1])
-            for name, result in best.items()
+            for name, (_, result) in best.items()
         }
 
     def tuning(self, regime: Regime) -> List[Result]:
@@ -153,18 +153,26 @@ class Comparison:
         Returns:
             dict[str, float]: By method.
         """
+        runs = {
+            name: Run(
+                {},
+                0,
+                options.pop('config'),
+                options,
+                name,
+                self.scenario.data_root,
+            )
+            for name, options in self._rows(regime).items()
+        }
+        configs = {name: resolve(run) for name, run in runs.items()}
+        key = {name: digest(runs[name], configs[name]) for name in runs}
         file = self.out / regime.name / 'cost.json'
-        if not file.is_file():
-            configs = {
-                name: resolve(Run({}, 0, options.pop('config'), options, ''))
-                for name, options in self._rows(regime).items()
-            }
-            for config in configs.values():
-                if self.scenario.data_root is not None:
-                    set_data_root(config, self.scenario.data_root)
+        record = json.loads(file.read_text()) if file.is_file() else {}
+        if record.get('configs') != key:
             costs = relative_costs(configs, ALONE)
-            write_atomically(file, json.dumps(costs, indent=1))
-        return json.loads(file.read_text())
+            record = dict(configs=key, costs=costs)
+            write_atomically(file, json.dumps(record, indent=1))
+        return record['costs']
 
     def diagnosis(self, regime: Regime, looks: int = 10) -> Looks:
         """What some methods did during their training, with seed 0.
@@ -277,10 +285,9 @@ class Comparison:
         if not starts:
             return {}
         first = starts[0]
-        path = self.trainings.checkpoint(regime.start, first)
-        return {
-            'load_from': path.replace(f'seed-{first.run.seed}', 'seed-{seed}')
-        }
+        path = Path(self.trainings.checkpoint(regime.start, first))
+        name = first.run.name.replace(f'seed-{first.run.seed}', 'seed-{seed}')
+        return {'load_from': str(path.parents[1] / name / path.name)}
 
 
 def _has_many_seeds(name: str) -> bool:

@@ -4,7 +4,14 @@ from typing import Any, Dict
 
 from mmtat.models.utils import load_config
 
-_ITERATIONS = ('begin', 'end', 'T_max', 'total_iters')
+_ITERATIONS = (
+    'begin',
+    'end',
+    'T_max',
+    'step_size',
+    'total_iters',
+    'total_steps',
+)
 
 
 def stretched(options: Dict[str, Any], factor: float) -> Dict[str, Any]:

@@ -1,8 +1,10 @@
 """Logs where a distillation pulls, how hard, and how its attention spreads."""
 
 import contextlib
+import random
 from typing import Any, Dict, Iterator, List, Optional, Sequence
 
+import numpy as np
 import torch
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -18,7 +20,7 @@ from mmtat.registry import HOOKS
 class DistillationMonitorHook(Hook):
     """Compare the gradients of task and distillation in the student.
 
-    Every ``interval`` iterations it runs the batch once more, and logs
+    In every ``interval``-th iteration it runs the batch once more, and logs
 
     - ``distill_gradient_ratio``: the norm of the gradient that the
       distillation gives the student's backbone over the task's,
@@ -27,10 +29,12 @@ class DistillationMonitorHook(Hook):
       attention, in [0, 1] (see :func:`mmtat.ops.attention_entropy`).
 
     The training goes on as without it: statistics of norms and random states
-    are put back.
+    are put back. A student with reentrant activation checkpointing cannot be
+    looked at.
 
     Args:
-        interval (int): Iterations from one look to the next. Defaults to 50.
+        interval (int): Iterations from one look to the next, best that of
+            the LoggerHook. Defaults to 50.
 
     Raises:
         ValueError: ``interval`` is no positive integer.
@@ -52,11 +56,13 @@ class DistillationMonitorHook(Hook):
             batch_idx (int): Unused.
             data_batch (dict): Of the data loader.
         """
-        if runner.iter % self.interval:
+        # In the iteration that a LoggerHook of this interval logs.
+        if (runner.iter + 1) % self.interval:
             return
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
-        with _undisturbed(model):
+        wrapper = runner.optim_wrapper
+        with _undisturbed(model), wrapper.optim_context(runner.model):
             measured = _measure(model, data_batch)
         for name, value in measured.items():
             runner.message_hub.update_scalar(f'train/{name}', value)
@@ -121,10 +127,14 @@ def _gradient(
 def _undisturbed(model: nn.Module) -> Iterator[None]:
     """Buffers and random states return to what they were."""
     buffers = {n: b.detach().clone() for n, b in model.named_buffers()}
+    # Augmentations of batches draw from these.
+    others = random.getstate(), np.random.get_state()
     try:
         with torch.random.fork_rng():
             yield
     finally:
+        random.setstate(others[0])
+        np.random.set_state(others[1])
         for name, buffer in model.named_buffers():
             if name in buffers:
                 buffer.copy_(buffers[name])

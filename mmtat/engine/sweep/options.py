@@ -10,13 +10,29 @@ import os.path as osp
 from typing import Any, Dict, Iterable, List, NoReturn, Optional, Tuple
 
 from mmengine.config import Config
-from mmengine.registry import MODELS
+from mmengine.registry import (
+    DATA_SAMPLERS,
+    DATASETS,
+    MODELS,
+    OPTIM_WRAPPERS,
+    OPTIMIZERS,
+)
 from mmengine.runner import Runner
+from torch.utils.data import DataLoader
 
 from mmtat.models.utils import load_config
 
 from ..dataset_check import set_data_root
 from .grid import Run
+
+#: By the part of a config, or by the name of an option.
+_REGISTRIES = dict(
+    model=MODELS,
+    optim_wrapper=OPTIM_WRAPPERS,
+    optimizer=OPTIMIZERS,
+    dataset=DATASETS,
+    sampler=DATA_SAMPLERS,
+)
 
 #: Nearer than this to a name that is there, a new one is a slip.
 _SLIP = 0.85
@@ -118,6 +134,17 @@ def _check_option(config: Dict[str, Any], key: str) -> None:
         _refuse(key, parents, leaf, [*node, *names])
 
 
+def _class_of(
+    name: str, top: str, own: str, scope: Optional[str]
+) -> Optional[type]:
+    """The class that a type names, by where in the config it stands."""
+    registry = _REGISTRIES.get(own) or _REGISTRIES.get(top)
+    if registry is None:
+        return None
+    with registry.switch_scope_and_registry(scope) as current:
+        return current.get(name)
+
+
 def _has(node: Any, name: str) -> bool:
     if isinstance(node, dict):
         return name in node
@@ -148,11 +175,21 @@ def _arguments(
     if not isinstance(node, dict):
         return [], False
     cls = node.get('type')
+    if cls is None and parents == ['optim_wrapper']:
+        cls = 'OptimWrapper'
     if not parents:
         cls = Runner
-    elif isinstance(cls, str) and parents[0] == 'model':
-        with MODELS.switch_scope_and_registry(scope) as registry:
-            cls = registry.get(cls)
+    elif isinstance(cls, str):
+        cls = _class_of(cls, parents[0], parents[-1], scope)
+    elif parents[0].endswith('_dataloader') and len(parents) == 1:
+        cls = DataLoader
+    elif parents == ['env_cfg']:
+        return [
+            'cudnn_benchmark',
+            'mp_cfg',
+            'dist_cfg',
+            'resource_limit',
+        ], False
     if not isinstance(cls, type):
         return [], True
     known = []

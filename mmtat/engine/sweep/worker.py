@@ -23,6 +23,7 @@ import mmtat
 from ..training import train
 from ..user_errors import readable_errors
 from .grid import Run
+from .options import digest, resolve
 from .places import Place
 from .records import (
     LOG_FILE,
@@ -100,6 +101,11 @@ def _record(job: Job) -> Dict[str, Any]:
 
 
 def _train(job: Job, resume: Optional[str]) -> Dict[str, Any]:
+    if digest(job.run, resolve(job.run)) != job.digest:
+        raise ValueError(
+            f'config: {job.run.config!r} was changed since the sweep began; '
+            'call the sweep again, with another --out'
+        )
     runner = train(
         argparse.Namespace(
             config=job.run.config,
@@ -116,8 +122,7 @@ def _train(job: Job, resume: Optional[str]) -> Dict[str, Any]:
     metrics, times = read_log(job.folder, runner.timestamp)
     if not metrics:
         # It was killed between its last checkpoint and the validation.
-        runner.val_loop.run()
-        metrics, times = read_log(job.folder, runner.timestamp)
+        metrics = runner.val_loop.run()
     return dict(
         metrics=metrics,
         seconds_per_iteration=statistics.median(times) if times else None,

@@ -131,8 +131,11 @@ class CRDLoss(WeightedLoss):
                 name.
         """
         if not self._index:
-            known = [key for key in self.places.tolist() if key]
-            self._index = {key: place for place, key in enumerate(known)}
+            self._index = {
+                key: place
+                for place, key in enumerate(self.places.tolist())
+                if key
+            }
         keys = [_key_of(sample) for sample in data_samples]
         for key in keys:
             if key in self._index:
@@ -142,9 +145,13 @@ class CRDLoss(WeightedLoss):
                     f'images={self.images} is less than the training images '
                     'that there are; set it to their number'
                 )
-            self.places[len(self._index)] = key
             self._index[key] = len(self._index)
-        return torch.tensor([self._index[key] for key in keys])
+        places = torch.tensor([self._index[key] for key in keys])
+        # Also of known images: who put the buffer back knows less than this.
+        self.places[places.to(self.places.device)] = torch.tensor(
+            keys, device=self.places.device
+        )
+        return places
 
     def _check(self, name: str, feature: Tensor) -> None:
         check_feature(name, feature, (2,))
