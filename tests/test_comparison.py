@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 from mmtat.engine import comparison
@@ -17,11 +18,14 @@ from mmtat.engine.comparison import (
     paired_interval,
     publish,
 )
+from mmtat.engine.comparison.cost import relative_costs, remembered_costs
 from mmtat.engine.comparison.diagnosis import read_file
-from mmtat.engine.comparison.methods import grid_of
+from mmtat.engine.comparison.methods import best_weights, grid_of
 from mmtat.engine.comparison.page import insert_tables, table
 from mmtat.engine.comparison.rows import Rows, read_rows, write_rows
 from mmtat.engine.comparison.stretch import stretched
+from mmtat.engine.sweep import Run
+from mmtat.models.utils import load_config
 
 from .voc import ROOT
 
@@ -110,6 +114,40 @@ def test_in_the_paper_formulation_the_students_embedding_is_the_keys():
     assert released['query'] == paper['key'] == dict(kernel_size=3)
     assert released['key'] is None and paper['query'] is None
     assert TAT['branches']['whole'] == {}
+
+
+def test_the_best_weight_is_taken_and_of_equals_the_least():
+    nan = float('nan')
+    scores = {'a@0.1': nan, 'a@1': 2.0, 'a@10': 2.0, 'b@1': nan, 'b@10': 0.0}
+    assert best_weights(scores) == dict(a=1.0, b=10.0)
+
+
+def test_costs_are_measured_again_where_a_config_changed(
+    tmp_path, monkeypatch
+):
+    config = str(ROOT / 'configs' / 'digits' / 'digits_further.py')
+    measured = []
+
+    def measure(configs, baseline):
+        measured.append(list(configs))
+        return dict.fromkeys(configs, 1.0)
+
+    monkeypatch.setattr(comparison.cost, 'relative_costs', measure)
+    file = tmp_path / 'new' / 'cost.json'
+    for lr in (0.1, 0.1, 0.2):
+        run = Run({}, 0, config, {'optim_wrapper.optimizer.lr': lr}, 'alone')
+        assert remembered_costs([run], 'alone', file) == dict(alone=1.0)
+    assert measured == [['alone'], ['alone']]
+
+
+def test_costs_are_relative_to_the_baseline_and_leave_the_threads():
+    config = ROOT / 'configs' / 'digits' / 'digits_further.py'
+    twice = {n: load_config(str(config), 'config') for n in ('one', 'other')}
+    threads = torch.get_num_threads()
+    costs = relative_costs(twice, 'one', rounds=15)
+    assert costs['one'] == 1.0
+    assert costs['other'] > 0
+    assert torch.get_num_threads() == threads
 
 
 def test_what_the_data_determine_reaches_the_method():

@@ -1,8 +1,10 @@
 """What a training step costs beside that of the student alone."""
 
+import json
 import statistics
 import time
-from typing import Any, Callable, Dict, List
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Sequence
 
 import torch
 from mmengine.config import Config
@@ -12,6 +14,10 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from mmtat.models.utils import build_model
+
+from ..sweep import Run
+from ..sweep.options import digest, resolve
+from ..sweep.records import write_atomically
 
 #: Steps before the first that counts.
 _WARM_UP = 3
@@ -40,6 +46,31 @@ def relative_costs(
         return _ratios(configs, baseline, rounds)
     finally:
         torch.set_num_threads(threads)
+
+
+def remembered_costs(
+    runs: Sequence[Run], baseline: str, file: Path
+) -> Dict[str, float]:
+    """:func:`relative_costs`, measured once and kept in a file.
+
+    Args:
+        runs (list[Run]): By their names; measured anew where a config is not
+            that of the file.
+        baseline (str): Name of one of them.
+        file (Path): Of the numbers.
+
+    Returns:
+        dict[str, float]: By name.
+    """
+    configs = {run.name: resolve(run) for run in runs}
+    key = {run.name: digest(run, configs[run.name]) for run in runs}
+    record = json.loads(file.read_text()) if file.is_file() else {}
+    if record.get('configs') != key:
+        costs = relative_costs(configs, baseline)
+        record = dict(configs=key, costs=costs)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, json.dumps(record, indent=1))
+    return record['costs']
 
 
 def _ratios(

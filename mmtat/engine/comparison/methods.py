@@ -1,6 +1,7 @@
 """The methods that are compared, each with one weight to tune."""
 
 import copy
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Optional, Sequence, Tuple
@@ -127,3 +128,22 @@ def grid_of(method: Method, factors: Sequence[float]) -> Tuple[float, ...]:
         tuple[float]: Its middle weight times each.
     """
     return tuple(float(f'{method.weight * f:.4g}') for f in factors)
+
+
+def best_weights(scores: Dict[str, float]) -> Dict[str, float]:
+    """Read the weights off a tuning.
+
+    Args:
+        scores (dict[str, float]): By '<method>@<weight>', weights rising;
+            nan for a training that diverged.
+
+    Returns:
+        dict[str, float]: The best weight by method; of equals the least.
+    """
+    best: Dict[str, Tuple[float, float]] = {}
+    for label, score in scores.items():
+        name, weight = label.split('@')
+        score = -math.inf if math.isnan(score) else score
+        if name not in best or score > best[name][0]:
+            best[name] = score, float(weight)
+    return {name: weight for name, (_, weight) in best.items()}

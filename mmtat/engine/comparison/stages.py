@@ -1,18 +1,14 @@
 """The trainings of a comparison, stage by stage."""
 
-import json
-import math
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from mmtat.models.utils import load_config
 
 from ..sweep import Result, Run
-from ..sweep.options import digest, resolve
-from ..sweep.records import write_atomically
-from .cost import relative_costs
+from .cost import remembered_costs
 from .diagnosis import Looks, read_looks
-from .methods import METHODS, distiller_of, grid_of
+from .methods import METHODS, best_weights, distiller_of, grid_of
 from .scenario import Regime, Scenario
 from .stretch import stretched
 from .trainings import Trainings
@@ -108,20 +104,14 @@ class Comparison:
             dict[str, float]: The best of its grid by method; of equals the
             least.
         """
-        results = self.tuning(regime)
-        best: Dict[str, Tuple[float, Result]] = {}
-        for result in results:
-            name = result.run.labels['method'].split('@')[0]
-            score = result.metrics[self.scenario.metric]
-            # A training that diverged may have no number.
-            if math.isnan(score):
-                score = -math.inf
-            if name not in best or score > best[name][0]:
-                best[name] = score, result
-        return {
-            name: float(result.run.labels['method'].split('@')[1])
-            for name, (_, result) in best.items()
-        }
+        return best_weights(
+            {
+                result.run.labels['method']: result.metrics[
+                    self.scenario.metric
+                ]
+                for result in self.tuning(regime)
+            }
+        )
 
     def tuning(self, regime: Regime) -> List[Result]:
         """Every method with every weight, on the tuning split.
@@ -153,26 +143,14 @@ class Comparison:
         Returns:
             dict[str, float]: By method.
         """
-        runs = {
-            name: Run(
-                {},
-                0,
-                options.pop('config'),
-                options,
-                name,
-                self.scenario.data_root,
-            )
+        data_root = self.scenario.data_root
+        runs = [
+            Run({}, 0, options.pop('config'), options, name, data_root)
             for name, options in self._rows(regime).items()
-        }
-        configs = {name: resolve(run) for name, run in runs.items()}
-        key = {name: digest(runs[name], configs[name]) for name in runs}
-        file = self.out / regime.name / 'cost.json'
-        record = json.loads(file.read_text()) if file.is_file() else {}
-        if record.get('configs') != key:
-            costs = relative_costs(configs, ALONE)
-            record = dict(configs=key, costs=costs)
-            write_atomically(file, json.dumps(record, indent=1))
-        return record['costs']
+        ]
+        return remembered_costs(
+            runs, ALONE, self.out / regime.name / 'cost.json'
+        )
 
     def diagnosis(self, regime: Regime, looks: int = 10) -> Looks:
         """What some methods did during their training, with seed 0.

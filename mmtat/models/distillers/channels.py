@@ -1,7 +1,7 @@
 """Checking losses, and filling in channels of connectors and losses."""
 
 from inspect import signature
-from typing import Any, Callable, Dict, FrozenSet, List, Optional
+from typing import Any, Callable, Dict, FrozenSet, Iterable, List, Optional
 
 from mmengine.registry import DefaultScope
 from mmrazor.registry import MODELS as MMRAZOR_MODELS
@@ -100,3 +100,30 @@ def check_losses(losses: Optional[Dict[str, Dict]]) -> FrozenSet[str]:
         if needed[2:]:
             takes_samples.add(name)
     return frozenset(takes_samples)
+
+
+def check_loss_names(
+    own: Iterable[str], logits: Optional[str], configured: Iterable[str]
+) -> None:
+    """Raise where two losses have one name.
+
+    Args:
+        own (Iterable[str]): Of the losses of layers.
+        logits (str, optional): Of the loss of the logits, if there is one.
+        configured (Iterable[str]): Of ``distill_losses``.
+
+    Raises:
+        ValueError: Names them.
+    """
+    own = set(own)
+    if logits in own:
+        raise ValueError(
+            f'losses: {logits!r} is the name of the loss of the logits; '
+            'choose another'
+        )
+    taken = (own | {logits}) & set(configured)
+    if taken:
+        raise ValueError(
+            f'distill_losses: {sorted(taken)} are names of losses that the '
+            'distiller adds by itself; choose others'
+        )

@@ -23,6 +23,7 @@ from ..utils import (
     input_size,
     recorded,
 )
+from .channels import check_loss_names
 from .layer_pairs import RECORDER, parse_pairs, single, with_layers
 from .logits import build_logits
 
@@ -217,21 +218,8 @@ class LayerPairDistiller(ConfigurableDistiller):
         Raises:
             ValueError: Names them.
         """
-        own = set(own)
-        if self.logits is not None:
-            name = self.logits.loss_name
-            if name in own:
-                raise ValueError(
-                    f'losses: {name!r} is the name of the loss of the '
-                    'logits; choose another'
-                )
-            own.add(name)
-        taken = own & set(self.distill_losses)
-        if taken:
-            raise ValueError(
-                f'distill_losses: {sorted(taken)} are names of losses that '
-                'the distiller adds by itself; choose others'
-            )
+        logits = None if self.logits is None else self.logits.loss_name
+        check_loss_names(own, logits, self.distill_losses)
 
     def _prepare(self, role: str, model: nn.Module) -> None:
         if self.logits is not None:
