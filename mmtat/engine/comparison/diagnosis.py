@@ -99,7 +99,7 @@ def draw_looks(looks: Dict[str, Looks], titles: Dict[str, str], path: Path):
             axis.grid(alpha=0.3)
             if measure == 'distill_gradient_ratio':
                 axis.set_yscale('log')
-        row[0].set_ylabel(name, fontsize=9)
+        row[0].set_ylabel(name.replace('_', ' '), fontsize=9)
         row[1].set_xlabel('step', fontsize=9)
-    rows[0][0].legend(fontsize=7)
+    rows[0][1].legend(fontsize=7, ncols=2)
     figure.savefig(path, dpi=110, format='png')

@@ -110,7 +110,7 @@ def draw(tables: Dict[str, Rows], path: Path) -> None:
                 color='C1' if name.startswith('tat') else 'C0',
             )
         axis.axvline(0, color='grey', linewidth=1)
-        axis.set_title(title, fontsize=10)
+        axis.set_title(title.replace('_', ' '), fontsize=10)
         axis.set_xlabel('difference to the student alone')
         axis.grid(alpha=0.3)
     ticks = [TITLES[name] for name in reversed(names)]
