@@ -8,7 +8,12 @@ import argparse
 from mmengine.runner import Runner
 
 from mmtat.engine.evaluation import draw_predictions, save_predictions, use_tta
-from mmtat.engine.launch import base_parser, load_for_test, prepare_config
+from mmtat.engine.launch import (
+    base_parser,
+    leave,
+    load_for_test,
+    prepare_config,
+)
 from mmtat.engine.student_config import student_config
 from mmtat.engine.user_errors import readable_errors
 
@@ -43,6 +48,7 @@ def main() -> None:
         runner = Runner.from_cfg(config)
         load_for_test(runner, args.checkpoint)
         runner.test()
+    leave()
 
 
 if __name__ == '__main__':

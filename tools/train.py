@@ -5,7 +5,7 @@ python tools/train.py configs/tat_deeplabv3_r101_r18_voc.py --data-root DIR
 
 import argparse
 
-from mmtat.engine.launch import base_parser
+from mmtat.engine.launch import base_parser, leave
 from mmtat.engine.training import train
 from mmtat.engine.user_errors import readable_errors
 
@@ -37,6 +37,7 @@ def main() -> None:
     args = parse_args()
     with readable_errors():
         train(args)
+    leave()
 
 
 if __name__ == '__main__':
