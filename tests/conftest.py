@@ -8,6 +8,7 @@ import pytest
 import torch
 from mmengine.config import config as mmengine_config
 from mmengine.config import utils as mmengine_utils
+from mmengine.logging import MessageHub
 from mmengine.registry import DefaultScope
 from mmengine.visualization import Visualizer
 
@@ -46,7 +47,9 @@ def quick_runner(monkeypatch):
 @pytest.fixture(autouse=True)
 def fresh_process():
     """A process of its own would begin without the last run's state."""
-    for kind in (DefaultScope, Visualizer, *Visualizer.__subclasses__()):
+    # Runs that begin in the same second would share a message hub.
+    kinds = (DefaultScope, MessageHub, Visualizer)
+    for kind in (*kinds, *Visualizer.__subclasses__()):
         kind._instance_dict.clear()
 
 
