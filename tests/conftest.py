@@ -8,9 +8,8 @@ import pytest
 import torch
 from mmengine.config import config as mmengine_config
 from mmengine.config import utils as mmengine_utils
-from mmengine.logging import MessageHub
-from mmengine.registry import DefaultScope
-from mmengine.visualization import Visualizer
+
+from .processes import forget_runs
 
 
 def pytest_addoption(parser):
@@ -47,10 +46,7 @@ def quick_runner(monkeypatch):
 @pytest.fixture(autouse=True)
 def fresh_process():
     """A process of its own would begin without the last run's state."""
-    # Runs that begin in the same second would share a message hub.
-    kinds = (DefaultScope, MessageHub, Visualizer)
-    for kind in (*kinds, *Visualizer.__subclasses__()):
-        kind._instance_dict.clear()
+    forget_runs()
 
 
 @pytest.fixture(autouse=True, scope='session')

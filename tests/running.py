@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.registry import DATASETS, METRICS
@@ -36,7 +37,8 @@ class MeanLogit(BaseMetric):
         self.results += [sample.mean().item() for sample in data_samples]
 
     def compute_metrics(self, results):
-        return dict(score=sum(results) / len(results))
+        # Of numpy, as mmsegmentation's are.
+        return dict(score=np.float32(sum(results) / len(results)))
 
 
 def toy_config(work_dir, model=None, max_iters=4, **overrides):

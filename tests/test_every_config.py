@@ -5,6 +5,7 @@ on tiny data in the right layout. Crops and maps are made small by options;
 networks are as they are.
 """
 
+import functools
 import json
 import math
 from argparse import Namespace
@@ -19,14 +20,12 @@ from mmtat.engine.dataset_check import datasets_of
 from mmtat.engine.training import train
 from mmtat.models import FrozenTeacherDistill
 from mmtat.models.utils import (
-    build_model,
     load_config,
-    resolve_model_config,
-    without_pretrained,
 )
 
 from .test_configs import RUNNABLE, name_of
 from .tiny_data import MAKERS, make_cifar
+from .voc import make_teacher
 
 CROP = 64
 #: One of each kind; the others run with --all.
@@ -70,18 +69,6 @@ def made(tmp_path_factory):
     return get
 
 
-def teacher_file(source):
-    """A maker of a file as the zoo's, with random weights."""
-
-    def make(path):
-        config, _ = resolve_model_config(source, 'teacher')
-        model = build_model(without_pretrained(config), 'teacher')
-        torch.save(dict(state_dict=model.state_dict(), meta={}), path)
-        return path
-
-    return make
-
-
 def small_transforms(config):
     """Options that make every crop small, found by the transforms' types."""
     is_odd = '513' in str(config.train_dataloader)
@@ -121,7 +108,9 @@ def made_small(path, made):
         student.data_preprocessor.size = square
     if is_distilled:
         source = model.teacher
-        model.teacher_ckpt = str(made(source, teacher_file(source)))
+        model.teacher_ckpt = str(
+            made(source, functools.partial(make_teacher, source=source))
+        )
         if square:
             for branch in model.distiller.get('branches', {}).values():
                 small = dict(patches=(4, 4), groups=4, anchors=(4, 4))

@@ -5,8 +5,6 @@ import sys
 from pathlib import Path
 
 import torch
-from mmengine.registry import DefaultScope
-from mmengine.visualization import Visualizer
 
 from mmtat.datasets.digit_scenes import write_digit_scenes
 from mmtat.models.utils import (
@@ -14,6 +12,8 @@ from mmtat.models.utils import (
     resolve_model_config,
     without_pretrained,
 )
+
+from .processes import forget_runs
 
 ROOT = Path(__file__).parents[1]
 CROP = 64
@@ -53,9 +53,10 @@ def make_imagenet(root):
     return Path(root)
 
 
-def make_teacher(path, name):
+def make_teacher(path, source):
     """A file as the zoo's, with random weights."""
-    config, _ = resolve_model_config(TEACHERS[name], 'teacher')
+    source = TEACHERS.get(source, source)
+    config, _ = resolve_model_config(source, 'teacher')
     model = build_model(without_pretrained(config), 'teacher')
     torch.save(dict(state_dict=model.state_dict(), meta={}), path)
     return path
@@ -97,9 +98,7 @@ def voc_options(teacher, iters=2):
 
 def run_tool(monkeypatch, name, *arguments):
     """Run a tool as its file does; returns its exit status."""
-    # A process of its own would begin without the last run's state.
-    for kind in (DefaultScope, Visualizer, *Visualizer.__subclasses__()):
-        kind._instance_dict.clear()
+    forget_runs()
     monkeypatch.chdir(ROOT)
     tool = str(ROOT / 'tools' / f'{name}.py')
     monkeypatch.setattr(sys, 'argv', [tool, *map(str, arguments)])

@@ -1,7 +1,8 @@
 # MGD, DeepLabV3+ R101 -> R18 on VOC 2012 + SBD: what
 # tat_deeplabv3plus_r101_r18_voc.py is compared with, by the same recipe,
 # teacher and student.
-#   bash tools/dist_train.sh configs/rivals/voc/mgd_deeplabv3plus_r101_r18_voc.py 4
+#   bash tools/dist_train.sh \
+#     configs/rivals/voc/mgd_deeplabv3plus_r101_r18_voc.py 4
 # Weight: 2e-5 on the sum over a map, mmrazor's config for detectors; not tuned
 # on VOC.
 _base_ = [

@@ -5,10 +5,10 @@ import re
 from pathlib import Path
 from typing import Dict, List
 
+from ..seed_statistics import mean_and_std, paired_interval
 from .methods import METHODS
 from .rows import Rows
 from .stages import ALONE, SAME_TIME, TAT_KD
-from .statistics import mean_and_deviation, paired_interval
 
 TITLES = {
     ALONE: 'student alone',
@@ -46,8 +46,8 @@ def _cells(rows: Rows, method: str) -> List[str]:
     cells = [TITLES[method], str(len(seeds)), _number(rows.weights, method)]
     for index, metric in enumerate(rows.metrics):
         values = rows.of(method, metric, seeds)
-        mean, deviation = mean_and_deviation(values)
-        spread = '-' if math.isnan(deviation) else f'{deviation:.2f}'
+        mean, std = mean_and_std(values)
+        spread = '-' if math.isnan(std) else f'{std:.2f}'
         cells.append(f'{mean:.2f} ± {spread}')
         if index == 0:
             cells.append(_difference(rows, method, ALONE))

@@ -1,5 +1,6 @@
 """The trainings of a comparison, stage by stage."""
 
+import functools
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
@@ -232,7 +233,7 @@ class Comparison:
         distiller = distiller_of(
             name,
             weight,
-            load_config(path, 'config').model.distiller.to_dict(),
+            _distiller_in(path),
             self.scenario.layers,
             self.scenario.changes.get(name),
         )
@@ -266,6 +267,12 @@ class Comparison:
         path = Path(self.trainings.checkpoint(regime.start, first))
         name = first.run.name.replace(f'seed-{first.run.seed}', 'seed-{seed}')
         return {'load_from': str(path.parents[1] / name / path.name)}
+
+
+@functools.lru_cache(maxsize=None)
+def _distiller_in(path: str) -> Dict[str, Any]:
+    """Of a config, which every method at every weight begins with."""
+    return load_config(path, 'config').model.distiller.to_dict()
 
 
 def _has_many_seeds(name: str) -> bool:

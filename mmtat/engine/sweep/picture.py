@@ -7,9 +7,10 @@ from typing import Any, Dict, List, Tuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..seed_statistics import mean_and_std
 from .grid import short_names
 from .records import Result, write_atomically
-from .tables import mean_and_std, points_of
+from .tables import finished_values, points_of
 
 #: From this ratio of its largest to its least value on, an axis is log.
 _LOG_FROM = 10
@@ -77,11 +78,12 @@ def _is_numeric(labels: List) -> bool:
 def _lines(results: List[Result], metric: str, index: int) -> Lines:
     lines: Lines = {}
     for labels, point in points_of(results).items():
-        mean, std, _ = mean_and_std(point, metric)
+        values = finished_values(point, metric)
         others = labels[:index] + labels[index + 1 :]
         line = lines.setdefault(', '.join(map(str, others)), [])
-        if mean is not None:
-            line.append((labels[index], mean, std or 0))
+        if values:
+            mean, std = mean_and_std(values)
+            line.append((labels[index], mean, std if len(values) > 1 else 0))
     return lines
 
 

@@ -2,11 +2,10 @@
 
 import csv
 import io
-import math
-import statistics
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple, Union
 
+from ..seed_statistics import mean_and_std
 from .grid import Run, short_names
 from .records import LOG_FILE, Result, write_atomically
 
@@ -96,27 +95,21 @@ def points_of(results: List[Result]) -> Points:
     return points
 
 
-def mean_and_std(
-    results: List[Result], metric: str
-) -> Tuple[Optional[float], Optional[float], int]:
-    """Mean and sample standard deviation over the runs that finished.
+def finished_values(results: List[Result], metric: str) -> List[float]:
+    """What the runs that finished report.
 
     Args:
         results (list[Result]): Of one point of the grid.
         metric (str): Name of the metric.
 
     Returns:
-        tuple[float | None, float | None, int]: The mean, None without a
-        run; the deviation, None below two; how many runs.
+        list[float]: By seed.
     """
-    values = [
+    return [
         result.metrics[metric]
         for result in results
         if result.status == 'finished' and metric in result.metrics
     ]
-    mean = statistics.fmean(values) if values else None
-    std = statistics.stdev(values) if len(values) > 1 else None
-    return mean, std, len(values)
 
 
 def markdown(results: List[Result], metric: str) -> str:
@@ -131,20 +124,21 @@ def markdown(results: List[Result], metric: str) -> str:
     """
     names = short_names(list(results[0].run.labels)).values()
     points = points_of(results)
-    means = [mean_and_std(point, metric)[0] for point in points.values()]
-    largest = max((abs(m) for m in means if m is not None), default=0)
+    values = {key: finished_values(r, metric) for key, r in points.items()}
+    means = [abs(mean_and_std(own)[0]) for own in values.values() if own]
     # Percents get two decimals, and fractions as many digits.
-    places = 2 if largest > 1.5 else 4
+    places = 2 if max(means, default=0) > 1.5 else 4
     rows = [[*names, metric, 'std', 'n', 'failed']]
     rows.append(['---'] * len(rows[0]))
     for labels, point in points.items():
-        mean, std, count = mean_and_std(point, metric)
+        mean, std = mean_and_std(values[labels])
+        count = len(values[labels])
         failed = sum(result.status == 'failed' for result in point)
         rows.append(
             [
                 *map(str, labels),
-                _number(mean, places),
-                '-' if std is None else f'± {_number(std, places)}',
+                f'{mean:.{places}f}' if count else '-',
+                f'± {std:.{places}f}' if count > 1 else '-',
                 str(count),
                 str(failed),
             ]
@@ -162,9 +156,3 @@ def markdown(results: List[Result], metric: str) -> str:
             f'{result.run.name}/{LOG_FILE} ends: {error[-1].strip()}'
         )
     return '\n'.join(lines) + '\n'
-
-
-def _number(value: Optional[float], places: int) -> str:
-    if value is None or not math.isfinite(value):
-        return '-' if value is None else str(value)
-    return f'{value:.{places}f}'

@@ -121,8 +121,10 @@ def _train(job: Job, resume: Optional[str]) -> Dict[str, Any]:
     )
     metrics, times = read_log(job.folder, runner.timestamp)
     if not metrics:
-        # It was killed between its last checkpoint and the validation.
-        metrics = runner.val_loop.run()
+        # It was killed between its last checkpoint and the validation. The
+        # log holds numbers, where the loop may return numpy's.
+        runner.val_loop.run()
+        metrics, _ = read_log(job.folder, runner.timestamp)
     return dict(
         metrics=metrics,
         seconds_per_iteration=statistics.median(times) if times else None,

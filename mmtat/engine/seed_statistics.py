@@ -29,22 +29,19 @@ class Interval:
         return self.low <= 0 <= self.high
 
 
-def mean_and_deviation(values: Sequence[float]) -> Tuple[float, float]:
+def mean_and_std(values: Sequence[float]) -> Tuple[float, float]:
     """Mean and sample standard deviation.
 
     Args:
-        values (Sequence[float]): At least one.
+        values (Sequence[float]): By seed.
 
     Returns:
-        tuple[float, float]: The deviation of one value is nan.
-
-    Raises:
-        ValueError: There is no value.
+        tuple[float, float]: The deviation of one value is nan, and both are
+        of none.
     """
-    if not len(values):
-        raise ValueError('values must hold at least one number, got none')
-    deviation = np.std(values, ddof=1) if len(values) > 1 else np.nan
-    return float(np.mean(values)), float(deviation)
+    mean = float(np.mean(values)) if len(values) else np.nan
+    std = float(np.std(values, ddof=1)) if len(values) > 1 else np.nan
+    return mean, std
 
 
 def paired_interval(
