@@ -11,7 +11,12 @@ from mmtat.models import (
     PatchGroupConnector,
     TaTLoss,
 )
-from mmtat.ops import group_patches, pool_anchors, target_aware_loss
+from mmtat.ops import (
+    BACKENDS,
+    group_patches,
+    pool_anchors,
+    target_aware_loss,
+)
 
 
 @pytest.mark.parametrize(
@@ -31,6 +36,10 @@ def test_the_loss_weight_scales_the_loss():
     arguments = torch.rand(4, 2, 3, 4, 4)
     expected = 0.3 * target_aware_loss(*arguments)
     torch.testing.assert_close(TaTLoss(0.3)(*arguments), expected)
+    for backend in BACKENDS:
+        loss = TaTLoss(0.3, backend)
+        torch.testing.assert_close(loss(*arguments), expected)
+        assert f'backend={backend!r}' in repr(loss)
     assert list(TaTLoss().parameters()) == []
 
 

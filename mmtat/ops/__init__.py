@@ -5,8 +5,19 @@ from .attention import (
     target_aware_attention,
     target_aware_loss,
 )
+from .backends import BACKENDS, Backend, check_backend, choose_backend
+from .embedded_pass import EmbeddedPass, PointEmbedding
+from .embedding import (
+    Statistics,
+    mean_and_var,
+    mix_channels,
+    normalise_by,
+    normalise_images,
+)
 from .features import check_feature, check_positive, match_features
+from .image_pass import ImagePass
 from .margins import negative_margin
+from .region_blocks import AnchorPoints, PatchGroups, WholeMap
 from .regions import (
     check_pair,
     check_patches,
@@ -23,26 +34,45 @@ from .review import (
     fuse_by_attention,
     hierarchical_context_loss,
 )
+from .streaming import images_at_a_time, is_large, streamed_losses
 from .variational import variational_information_loss
 from .wasserstein import gaussian_wasserstein_loss
 
 __all__ = [
+    'BACKENDS',
+    'Backend',
+    'AnchorPoints',
+    'EmbeddedPass',
+    'ImagePass',
+    'PatchGroups',
+    'PointEmbedding',
+    'Statistics',
+    'WholeMap',
     'attention_entropy',
+    'check_backend',
     'check_feature',
     'check_levels',
     'check_pair',
     'check_patches',
     'check_positive',
+    'choose_backend',
     'correlation_congruence_loss',
     'fuse_by_attention',
     'gaussian_wasserstein_loss',
     'group_patches',
     'hierarchical_context_loss',
+    'images_at_a_time',
     'inter_channel_correlation_loss',
+    'is_large',
     'match_features',
+    'mean_and_var',
+    'mix_channels',
     'negative_margin',
+    'normalise_by',
+    'normalise_images',
     'pool_anchors',
     'similarity_preserving_loss',
+    'streamed_losses',
     'target_aware_attention',
     'target_aware_loss',
     'variational_information_loss',

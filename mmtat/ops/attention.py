@@ -3,8 +3,9 @@
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from .backends import attend, serving_backend
 
 
 def target_aware_attention(
@@ -31,24 +32,8 @@ def target_aware_attention(
         ValueError: Shapes do not fit; the message names the argument.
     """
     _check_maps(query=query, key=key, value=value)
-    _check_same('key', key, 'query', query, 'channels', slice(1, 2))
-    _check_same('value', value, 'key', key, 'size', slice(2, 4))
-    dtype = torch.promote_types(
-        torch.promote_types(query.dtype, key.dtype),
-        torch.promote_types(value.dtype, torch.float32),
-    )
-    with torch.autocast(query.device.type, enabled=False):
-        # (N, C, H, W) -> (N, C, H*W)
-        query_tokens = query.to(dtype).flatten(2)
-        key_tokens = key.to(dtype).flatten(2)
-        value_tokens = value.to(dtype).flatten(2)
-        # (N, C, Lq), (N, C, Lk) -> (N, Lq, Lk)
-        logits = query_tokens.transpose(1, 2) @ key_tokens
-        attention = logits.softmax(dim=-1)
-        # (N, Cv, Lk), (N, Lq, Lk) -> (N, Cv, Lq)
-        out = value_tokens @ attention.transpose(1, 2)
-    # (N, Cv, Lq) -> (N, Cv, Hq, Wq)
-    return out.unflatten(2, query.shape[2:])
+    _check_attention(query, key, value)
+    return attend(query, key, value)
 
 
 def attention_entropy(query: Tensor, key: Tensor) -> Tensor:
@@ -89,15 +74,30 @@ def attention_entropy(query: Tensor, key: Tensor) -> Tensor:
 
 
 def target_aware_loss(
-    query: Tensor, key: Tensor, value: Tensor, target: Tensor
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    target: Tensor,
+    backend: str = 'auto',
 ) -> Tensor:
     """Mean squared error of the rebuilt map against the target.
+
+    The map is that of :func:`target_aware_attention`. Backends give the same
+    value and gradients but for rounding:
+
+    - 'plain': products and a softmax, as on paper. Keeps the attention.
+    - 'sdpa': the attention kernels of torch. Maps that are all bfloat16 are
+      attended in bfloat16, with sums and softmax in float32.
+    - 'fused': the gradients are computed in the forward, block by block of
+      the query, and nothing else is kept. No second derivative.
+    - 'auto': see :func:`mmtat.ops.backends.choose_backend`.
 
     Args:
         query (Tensor): (N, C, Hq, Wq).
         key (Tensor): (N, C, Hk, Wk).
         value (Tensor): (N, Cv, Hk, Wk).
         target (Tensor): (N, Cv, Hq, Wq), the teacher's feature.
+        backend (str): See above. Defaults to 'auto'.
 
     Returns:
         Tensor: Scalar, the mean over every element of (out - target)^2,
@@ -105,14 +105,21 @@ def target_aware_loss(
 
     Raises:
         TypeError: An argument is not a tensor.
-        ValueError: Shapes do not fit; the message names the argument.
+        ValueError: Shapes do not fit, or there is no such backend, or it
+            cannot serve these maps; the message names the argument.
     """
     _check_maps(query=query, key=key, value=value, target=target)
     _check_same('target', target, 'query', query, 'size', slice(2, 4))
     _check_same('target', target, 'value', value, 'channels', slice(1, 2))
-    out = target_aware_attention(query, key, value)
-    with torch.autocast(out.device.type, enabled=False):
-        return F.mse_loss(out, target.to(out.dtype))
+    _check_attention(query, key, value)
+    serving = serving_backend(backend, query, key, value)
+    return serving.loss(query, key, value, target)
+
+
+def _check_attention(query: Tensor, key: Tensor, value: Tensor) -> None:
+    """The query can look over the key, and each key has a value."""
+    _check_same('key', key, 'query', query, 'channels', slice(1, 2))
+    _check_same('value', value, 'key', key, 'size', slice(2, 4))
 
 
 def _check_maps(**maps: Tensor) -> None:

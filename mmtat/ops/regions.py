@@ -32,19 +32,61 @@ def group_patches(
     batch, channels, height, width = _map_shape(feature)
     n, m = patches
     check_patches(patches, groups)
+    h, w = patch_size(patches, height, width)
+    feature = feature[:, :, : n * h, : m * w]
+    # (B, C, n*h, m*w) -> (B, C, n, h, m, w)
+    feature = feature.reshape(batch, channels, n, h, m, w)
+    size = n * m // groups
+    if feature.stride(1) != 1:
+        # (B, C, n, h, m, w) -> (B, n, m, C, h, w)
+        feature = feature.permute(0, 2, 4, 1, 3, 5)
+        # (B, n, m, C, h, w) -> (B*g, p*C, h, w)
+        return feature.reshape(batch * groups, size * channels, h, w)
+    # (B, C, n, h, m, w) -> (B, n, m, h, w, C)
+    feature = feature.permute(0, 2, 4, 3, 5, 1)
+    # (B, n, m, h, w, C) -> (B, g, p, h, w, C)
+    feature = _split_groups(feature, size)
+    # (B, g, p, h, w, C) -> (B*g, h, w, p*C)
+    feature = feature.movedim(-4, -2).reshape(
+        batch * groups, h, w, size * channels
+    )
+    # (B*g, h, w, p*C) -> (B*g, p*C, h, w)
+    return feature.permute(0, 3, 1, 2)
+
+
+def _split_groups(feature: Tensor, size: int) -> Tensor:
+    """(B, n, m, ...) -> (B, ..., p, ...); no copy where rows are groups."""
+    n, m = feature.shape[1:3]
+    if m % size == 0:
+        # (B, n, m, ...) -> (B, n, m/p, p, ...)
+        return feature.unflatten(2, (m // size, size))
+    # (B, n, m, ...) -> (B, g, p, ...)
+    return feature.flatten(1, 2).unflatten(1, (n * m // size, size))
+
+
+def patch_size(
+    patches: Tuple[int, int], height: int, width: int
+) -> Tuple[int, int]:
+    """Height and width of the patches of a map.
+
+    Args:
+        patches (tuple[int, int]): (n, m), patches along height and width.
+        height (int): H of the map.
+        width (int): W of the map.
+
+    Returns:
+        tuple[int, int]: (H//n, W//m).
+
+    Raises:
+        ValueError: More patches than the map has rows or columns.
+    """
+    n, m = patches
     if n > height or m > width:
         raise ValueError(
             f'patches must fit the map: got patches=({n}, {m}) for a map of '
             f'{height}x{width}'
         )
-    h, w = height // n, width // m
-    feature = feature[:, :, : n * h, : m * w]
-    # (B, C, n*h, m*w) -> (B, C, n, h, m, w)
-    feature = feature.reshape(batch, channels, n, h, m, w)
-    # (B, C, n, h, m, w) -> (B, n, m, C, h, w)
-    feature = feature.permute(0, 2, 4, 1, 3, 5)
-    # (B, n, m, C, h, w) -> (B*g, p*C, h, w)
-    return feature.reshape(batch * groups, n * m // groups * channels, h, w)
+    return height // n, width // m
 
 
 def check_patches(patches: Tuple[int, int], groups: int) -> None:

@@ -2,11 +2,18 @@
 
 from typing import Dict, Optional
 
+import torch
 from mmrazor.models.architectures.connectors.base_connector import (
     BaseConnector,
 )
 from torch import Tensor, nn
 
+from mmtat.ops import (
+    Statistics,
+    mix_channels,
+    normalise_by,
+    normalise_images,
+)
 from mmtat.registry import MODELS
 
 _NORMS = {
@@ -72,6 +79,11 @@ class EmbeddingConnector(BaseConnector):
         )
         self.norm = _NORMS[norm](out_channels)
 
+    @property
+    def observes_batch(self) -> bool:
+        """Whether it normalises by what it sees of the whole batch now."""
+        return type(self.norm) is nn.BatchNorm2d and self.training
+
     def forward_train(self, feature: Tensor) -> Tensor:
         """Embed a map.
 
@@ -79,6 +91,59 @@ class EmbeddingConnector(BaseConnector):
             feature (Tensor): (B, in_channels, H, W).
 
         Returns:
+            Tensor: (B, out_channels, H, W), contiguous, as losses that
+            view it need.
+        """
+        return self.normalise(self.mix(feature)).contiguous()
+
+    def mix(self, feature: Tensor) -> Tensor:
+        """Convolve a map, without the norm.
+
+        Args:
+            feature (Tensor): (B, in_channels, H, W).
+
+        Returns:
             Tensor: (B, out_channels, H, W).
         """
-        return self.norm(self.conv(feature))
+        if self.conv.kernel_size == (1, 1):
+            return mix_channels(feature, self.conv.weight[:, :, 0, 0])
+        return self.conv(feature)
+
+    def normalise(
+        self, mixed: Tensor, statistics: Optional[Statistics] = None
+    ) -> Tensor:
+        """Normalise what :meth:`mix` gave.
+
+        Args:
+            mixed (Tensor): (B, out_channels, H, W).
+            statistics (tuple[Tensor, Tensor], optional): Mean and variance
+                of a batch of which these are some images, (out_channels,)
+                each; by default those of ``mixed`` itself.
+
+        Returns:
+            Tensor: (B, out_channels, H, W).
+        """
+        norm = self.norm
+        if statistics is not None:
+            return normalise_by(
+                mixed, statistics, norm.weight, norm.bias, norm.eps
+            )
+        if isinstance(norm, nn.InstanceNorm2d):
+            return normalise_images(mixed, norm.weight, norm.bias, norm.eps)
+        return norm(mixed)
+
+    @torch.no_grad()
+    def remember(self, statistics: Statistics, count: int) -> None:
+        """Update the running statistics, as the norm does by itself.
+
+        Args:
+            statistics (tuple[Tensor, Tensor]): Mean and variance of a batch,
+                (out_channels,) each.
+            count (int): Elements of a channel in it.
+        """
+        norm = self.norm
+        norm.num_batches_tracked.add_(1)
+        mean, var = statistics
+        norm.running_mean.lerp_(mean.to(norm.running_mean), norm.momentum)
+        unbiased = var * (count / max(1, count - 1))
+        norm.running_var.lerp_(unbiased.to(norm.running_var), norm.momentum)

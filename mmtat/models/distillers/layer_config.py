@@ -6,6 +6,8 @@ from typing import Any, Dict
 
 from torch import nn
 
+from mmtat.ops.backends import check_backend
+
 from ..connectors import (
     AnchorPointConnector,
     EmbeddingConnector,
@@ -42,6 +44,11 @@ def layer_config(**config: Any) -> Dict[str, Any]:
         )
     if not isinstance(config['resize'], bool):
         raise TypeError(f'resize must be a bool, got {config["resize"]!r}')
+    if config['stream'] not in (None, True, False):
+        raise TypeError(
+            f'stream must be a bool or None, got {config["stream"]!r}'
+        )
+    check_backend(config['backend'])
     allowed = _names(EmbeddingConnector) - {'in_channels', 'out_channels'}
     for name in ('query', 'key', 'value'):
         if config[name] is not None:

@@ -39,6 +39,11 @@ class TaTDistiller(LayerPairDistiller):
         resize (bool, optional): Whether a student's map of another size is
             resized to the teacher's. Defaults to True in 'released', which
             needs it, and to False in 'paper'.
+        stream (bool, optional): Whether gradients are taken in the forward,
+            some images at a time, which keeps one map of each image in the
+            place of fifteen. Defaults to None: where a map is large.
+        backend (str): How attention and error are computed, see
+            :class:`TaTLoss`. Defaults to 'auto'.
         **kwargs: ``logits``, ``input_size`` and what else
             :class:`LayerPairDistiller` and ``ConfigurableDistiller`` take.
 
@@ -66,6 +71,8 @@ class TaTDistiller(LayerPairDistiller):
         value: Optional[Dict] = _EMBEDDING,
         branches: Optional[Dict[str, Dict]] = None,
         resize: Optional[bool] = None,
+        stream: Optional[bool] = None,
+        backend: str = 'auto',
         **kwargs: Any,
     ) -> None:
         config = layer_config(
@@ -75,6 +82,8 @@ class TaTDistiller(LayerPairDistiller):
             value=value,
             branches=dict(whole=dict()) if branches is None else branches,
             resize=formulation == 'released' if resize is None else resize,
+            stream=stream,
+            backend=backend,
         )
         super().__init__(layers, **kwargs)
         self.layer_config = config

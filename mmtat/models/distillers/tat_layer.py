@@ -1,15 +1,18 @@
 """TaT between one layer of the student and one of the teacher."""
 
-from typing import Dict, Optional
+from typing import Dict, List, Optional, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from mmtat.ops import Statistics, is_large, streamed_losses
+
 from ..connectors import EmbeddingConnector
 from ..losses import TaTLoss
 from .layer_config import BRANCHES
+from .tat_streaming import EMBEDDED, foreign_norm, pass_of
 
 
 class TaTLayer(nn.Module):
@@ -31,6 +34,9 @@ class TaTLayer(nn.Module):
             their connectors' arguments and ``loss_weight``.
         resize (bool): Whether a student's map of another size is resized to
             the teacher's.
+        stream (bool, optional): Whether gradients are taken in the forward,
+            some images at a time; None, where an image's map is large.
+        backend (str): Of :class:`TaTLoss`.
 
     Raises:
         ValueError: Unknown names, or an identity between different numbers
@@ -47,13 +53,16 @@ class TaTLayer(nn.Module):
         value: Optional[Dict],
         branches: Dict[str, Dict],
         resize: bool,
+        stream: Optional[bool] = None,
+        backend: str = 'auto',
     ) -> None:
         super().__init__()
         self.formulation = formulation
         self.resize = resize
+        self.stream = stream
         sources = dict(student=student_channels, teacher=teacher_channels)
-        for name, config in (('query', query), ('key', key), ('value', value)):
-            source = self._source(name)
+        for name, config in zip(EMBEDDED, (query, key, value)):
+            source = self.source(name)
             embedding = _build_embedding(
                 name, config, source, sources[source], teacher_channels
             )
@@ -62,7 +71,8 @@ class TaTLayer(nn.Module):
         self.losses = nn.ModuleDict()
         for name, arguments in branches.items():
             arguments = dict(arguments)
-            self.losses[name] = TaTLoss(arguments.pop('loss_weight', 1.0))
+            weight = arguments.pop('loss_weight', 1.0)
+            self.losses[name] = TaTLoss(weight, backend)
             self.connectors[name] = BRANCHES[name][0](**arguments)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Dict[str, Tensor]:
@@ -79,21 +89,78 @@ class TaTLayer(nn.Module):
             ValueError: Maps of different sizes that are not resized, or that
                 a branch cannot cut; the message names the argument.
         """
-        student = self._resized(student, teacher)
-        maps = dict(student=student, teacher=teacher.detach())
-        target = maps['teacher']
-        query = self.query(maps[self._source('query')])
-        key = self.key(maps[self._source('key')])
-        value = self.value(maps['student'])
-        losses = {}
-        for name, connector in self.connectors.items():
-            losses[name] = self.losses[name](
-                connector(query),
-                connector(key),
-                connector(value),
-                connector(target),
+        teacher = teacher.detach()
+        if self._is_streamed(student):
+            images = pass_of(self, student, teacher)
+            losses = streamed_losses(images, student, teacher)
+        else:
+            losses = self.branch_losses(student, teacher, [])
+        return dict(zip(self.losses, losses))
+
+    def _is_streamed(self, student: Tensor) -> bool:
+        if not torch.is_grad_enabled() or self.stream is False:
+            return False
+        foreign = foreign_norm(self)
+        if self.stream and foreign:
+            raise ValueError(
+                f'stream=True cannot normalise by {foreign}, which looks at '
+                'other processes; leave stream=None, or take norm="image"'
             )
-        return losses
+        if self.stream is None and (foreign or not is_large(student)):
+            return False
+        # Else there is nothing to take the gradient of.
+        return student.requires_grad or any(
+            p.requires_grad for p in self.parameters()
+        )
+
+    def branch_losses(
+        self,
+        student: Tensor,
+        teacher: Tensor,
+        statistics: Sequence[Statistics],
+    ) -> List[Tensor]:
+        """Losses of the branches in turn.
+
+        Args:
+            student (Tensor): (b, Cs, Hs, Ws), of some images.
+            teacher (Tensor): (b, Ct, Ht, Wt).
+            statistics (Sequence[Statistics]): Of the whole batch, for each
+                embedding that observes it; empty where these are all images.
+
+        Returns:
+            list[Tensor]: Scalars.
+        """
+        given = iter(statistics)
+        maps = self.sources(student, teacher)
+        for name in EMBEDDED:
+            embedding = getattr(self, name)
+            if isinstance(embedding, nn.Identity):
+                continue
+            is_given = statistics and embedding.observes_batch
+            maps[name] = embedding.normalise(
+                embedding.mix(maps[name]), next(given) if is_given else None
+            )
+        return [
+            self.losses[branch](*map(connector, maps.values()))
+            for branch, connector in self.connectors.items()
+        ]
+
+    def sources(self, student: Tensor, teacher: Tensor) -> Dict[str, Tensor]:
+        """What query, key and value embed, and the target.
+
+        Args:
+            student (Tensor): (b, Cs, Hs, Ws).
+            teacher (Tensor): (b, Ct, Ht, Wt).
+
+        Returns:
+            dict[str, Tensor]: By their names, in the attention's order.
+        """
+        student = self._resized(student, teacher)
+        # An embedding is channels-last, so one copy serves all branches.
+        teacher = teacher.contiguous(memory_format=torch.channels_last)
+        own = dict(student=student, teacher=teacher)
+        maps = {name: own[self.source(name)] for name in EMBEDDED}
+        return dict(maps, target=teacher)
 
     def check_sizes(self, student: torch.Size, teacher: torch.Size) -> None:
         """Let the branches refuse now what they would refuse in a step.
@@ -112,7 +179,15 @@ class TaTLayer(nn.Module):
             )
         self.train(training)
 
-    def _source(self, name: str) -> str:
+    def source(self, name: str) -> str:
+        """Whose map an argument embeds.
+
+        Args:
+            name (str): 'query', 'key' or 'value'.
+
+        Returns:
+            str: 'student' or 'teacher'.
+        """
         if name == 'value':
             return 'student'
         student = 'query' if self.formulation == 'released' else 'key'

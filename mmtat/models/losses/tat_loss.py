@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from mmtat.ops import target_aware_loss
+from mmtat.ops import check_backend, target_aware_loss
 from mmtat.registry import MODELS
 
 from .weighted_loss import WeightedLoss
@@ -18,9 +18,13 @@ class TaTLoss(WeightedLoss):
 
     Args:
         loss_weight (float): Factor of the loss. Defaults to 1.0.
+        backend (str): What computes it: 'plain', 'sdpa', 'fused', or 'auto'
+            for the fastest by shape, dtype and device; see
+            :func:`mmtat.ops.target_aware_loss`. Defaults to 'auto'.
 
     Raises:
-        ValueError: ``loss_weight`` is negative or no number.
+        ValueError: ``loss_weight`` is negative or no number, or there is no
+            such backend.
 
     Examples:
         >>> loss = TaTLoss(loss_weight=0.1)
@@ -29,8 +33,12 @@ class TaTLoss(WeightedLoss):
         torch.Size([])
     """
 
-    def __init__(self, loss_weight: float = 1.0) -> None:
+    def __init__(
+        self, loss_weight: float = 1.0, backend: str = 'auto'
+    ) -> None:
         super().__init__(loss_weight)
+        check_backend(backend)
+        self.backend = backend
 
     def forward(
         self, query: Tensor, key: Tensor, value: Tensor, target: Tensor
@@ -48,6 +56,13 @@ class TaTLoss(WeightedLoss):
 
         Raises:
             TypeError: An argument is not a tensor.
-            ValueError: Shapes do not fit; the message names the argument.
+            ValueError: Shapes do not fit, or the backend cannot serve them;
+                the message names the argument.
         """
-        return self.loss_weight * target_aware_loss(query, key, value, target)
+        return self.loss_weight * target_aware_loss(
+            query, key, value, target, self.backend
+        )
+
+    def extra_repr(self) -> str:
+        """Weight and backend, for printing."""
+        return f'{super().extra_repr()}, backend={self.backend!r}'

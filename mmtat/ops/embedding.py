@@ -1,0 +1,97 @@
+"""Embedding the positions of a map, with the channels of each together."""
+
+from typing import Tuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+#: Mean and variance of each channel of a map, (C,) both.
+Statistics = Tuple[Tensor, Tensor]
+
+
+def mix_channels(feature: Tensor, weight: Tensor) -> Tensor:
+    """A 1x1 convolution without bias, as one product of matrices.
+
+    What it gives is channels-last whatever the map is, and no copy is made
+    for it: cutting into patches, pooling and normalising then move whole
+    rows of channels, which is several times as fast on a CPU.
+
+    Args:
+        feature (Tensor): (B, C, H, W), any floating dtype.
+        weight (Tensor): (C', C).
+
+    Returns:
+        Tensor: (B, C', H, W), channels-last.
+    """
+    batch, _, height, width = feature.shape
+    # (B, C, H, W) -> (B, H*W, C)
+    tokens = feature.flatten(2).transpose(1, 2)
+    # (B, H*W, C), (B, C, C') -> (B, H*W, C')
+    mixed = torch.bmm(tokens, weight.t().expand(batch, -1, -1))
+    # (B, H*W, C') -> (B, C', H, W)
+    return mixed.unflatten(1, (height, width)).permute(0, 3, 1, 2)
+
+
+def normalise_images(
+    feature: Tensor, weight: Tensor, bias: Tensor, eps: float
+) -> Tensor:
+    """Normalise each channel of each image by its own mean and variance.
+
+    Args:
+        feature (Tensor): (B, C, H, W), any floating dtype.
+        weight (Tensor): (C,), scale after it.
+        bias (Tensor): (C,), shift after it.
+        eps (float): Added to the variance.
+
+    Returns:
+        Tensor: (B, C, H, W).
+    """
+    if len(feature) == 1:
+        # The same for one image, and made for channels-last.
+        return F.batch_norm(
+            feature, None, None, weight, bias, training=True, eps=eps
+        )
+    return F.instance_norm(feature, weight=weight, bias=bias, eps=eps)
+
+
+def normalise_by(
+    feature: Tensor,
+    statistics: Statistics,
+    weight: Tensor,
+    bias: Tensor,
+    eps: float,
+) -> Tensor:
+    """Normalise each channel by a mean and a variance that get a gradient.
+
+    Args:
+        feature (Tensor): (B, C, H, W), any floating dtype.
+        statistics (tuple[Tensor, Tensor]): Mean and variance, (C,) each.
+        weight (Tensor): (C,), scale after it.
+        bias (Tensor): (C,), shift after it.
+        eps (float): Added to the variance.
+
+    Returns:
+        Tensor: (B, C, H, W).
+    """
+    mean, var = statistics
+    scale = weight * (var + eps).rsqrt()
+    shift = bias - mean * scale
+    # (C,) -> (C, 1, 1)
+    scale, shift = scale[:, None, None], shift[:, None, None]
+    return (feature * scale + shift).to(feature.dtype)
+
+
+def mean_and_var(feature: Tensor) -> Statistics:
+    """Statistics of each channel over images and positions.
+
+    Args:
+        feature (Tensor): (B, C, H, W), any floating dtype.
+
+    Returns:
+        tuple[Tensor, Tensor]: Mean and variance, (C,) each; float32, or
+        float64 for float64.
+    """
+    dtype = torch.promote_types(feature.dtype, torch.float32)
+    var, mean = torch.var_mean(feature.to(dtype), (0, 2, 3), correction=0)
+    return mean, var
