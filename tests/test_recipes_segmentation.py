@@ -5,6 +5,7 @@ COCO-Stuff 10k. Their VOC teacher was a file without a recipe: that row is
 this project's own choice.
 """
 
+import copy
 import math
 from dataclasses import dataclass
 from functools import lru_cache
@@ -109,14 +110,25 @@ def dilations(module):
     return found
 
 
-def test_the_table_has_a_row_for_every_config_but_the_zoos():
+def test_the_table_has_a_row_for_every_config_but_the_variants():
     found = {
         f'{folder}/{path.stem}'
         for folder in FOLDERS
         for path in (CONFIGS / folder).glob('*.py')
-        if not path.stem.endswith('_zoo')
+        if not path.stem.endswith(('_zoo', '_exact'))
     }
     assert found == set(RECIPES)
+
+
+def test_the_exact_config_is_the_papers_but_for_what_it_distils():
+    exact = config_of(f'voc/{TO_R18}_exact')
+    paper = copy.deepcopy(config_of(f'voc/{TO_R18}'))
+    assert exact.model.distiller.branches == dict(whole=dict(loss_weight=0.1))
+    wrapper = dict(type='AmpOptimWrapper', dtype='bfloat16')
+    paper.merge_from_dict(dict(optim_wrapper=wrapper))
+    paper.model.distiller.branches = exact.model.distiller.branches
+    paper.work_dir = exact.work_dir
+    assert exact.to_dict() == paper.to_dict()
 
 
 @pytest.mark.parametrize('name', RECIPES)
