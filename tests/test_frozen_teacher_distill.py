@@ -251,7 +251,7 @@ def test_stopped_distillation_runs_no_teacher_and_leaves_no_gradient_out():
     before = len(model.teacher.calls)
     losses = step(model)
     assert len(model.teacher.calls) == before
-    assert losses['distill.loss_stopped'].item() == 0
+    assert losses['distill.loss_tat'].item() == 0
     assert all(p.grad is not None for p in model.parameters())
 
 

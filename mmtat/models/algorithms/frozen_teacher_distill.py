@@ -7,30 +7,23 @@ from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
 from mmrazor.models.algorithms import BaseAlgorithm
 from mmrazor.models.distillers import BaseDistiller
-from mmrazor.models.task_modules import RecorderManager
 from mmrazor.models.utils import add_prefix
-from mmrazor.registry import MODELS as MMRAZOR_MODELS
 from torch import Tensor, nn
 
 from mmtat.registry import MODELS
 
+from ..distillers.idle import is_idle, no_losses
 from ..utils import (
     DistillDataPreprocessor,
-    FrozenTeacher,
+    TeacherOptions,
     attach,
-    build_model,
-    check_classes,
     check_recorded,
-    check_sources,
-    check_type,
     clear,
-    dry_run,
-    resolve_model_config,
     teacher_preprocessor,
-    without_pretrained,
 )
 from ..utils.model_config import ModelSource
 from ..utils.teacher_checkpoint import CheckpointSource
+from .building import build_distiller, build_student, build_teacher
 from .student_state import rename_for_load, rename_for_save
 
 
@@ -57,6 +50,10 @@ class FrozenTeacherDistill(BaseAlgorithm):
             subclass; types without a scope are mmrazor's.
         data_preprocessor (dict | nn.Module, optional): For a student that
             has none of its own, as the Runner passes it.
+        teacher_options (dict, optional): How the teacher is run, for speed:
+            ``dtype``, ``channels_last``, ``compile``, ``fold_norms`` and
+            ``stream`` of :class:`TeacherOptions`. Defaults to None, what
+            changes results by no more than rounding.
         init_cfg (dict, optional): Of :class:`BaseModule`.
         pretrained, train_cfg, test_cfg (None): Accepted because
             ``mmseg.apis.init_model`` sets them; belong to the architecture.
@@ -74,6 +71,7 @@ class FrozenTeacherDistill(BaseAlgorithm):
         teacher_ckpt: Optional[CheckpointSource] = None,
         distiller: Union[Dict, BaseDistiller, None] = None,
         data_preprocessor: Union[Dict, nn.Module, None] = None,
+        teacher_options: Optional[Dict[str, Any]] = None,
         init_cfg: Optional[Dict] = None,
         pretrained: None = None,
         train_cfg: None = None,
@@ -89,13 +87,16 @@ class FrozenTeacherDistill(BaseAlgorithm):
                     f'{name} belongs to the architecture: set '
                     f'architecture=dict({name}={value!r}, ...)'
                 )
-        student = _build_student(architecture, data_preprocessor)
+        options = TeacherOptions.from_config(teacher_options)
+        student = build_student(architecture, data_preprocessor)
         # In-place activations stay: recorders keep copies where needed.
         super().__init__(student, None, init_cfg, module_inplace=True)
         with torch.random.fork_rng(devices=[]):
             # The student's random stream is that of a run without a teacher.
-            self.distiller = _build_distiller(distiller)
-            self._teacher = self._prepare_teacher(teacher, teacher_ckpt)
+            self.distiller = build_distiller(distiller)
+            self._teacher, self._overwritten = build_teacher(
+                student, teacher, teacher_ckpt, self.distiller, options
+            )
         own = teacher_preprocessor(
             self.data_preprocessor, self.teacher.data_preprocessor
         )
@@ -191,9 +192,13 @@ class FrozenTeacherDistill(BaseAlgorithm):
         Returns:
             dict[str, Tensor]: Keys begin with 'student.' or 'distill.'.
         """
-        if self.distillation_stopped:
+        if self.distillation_stopped or is_idle(self.distiller):
             losses = self.architecture(inputs, data_samples, mode='loss')
-            return {**add_prefix(losses, 'student'), **self._no_distill_loss()}
+            nothing = no_losses(self.distiller, inputs)
+            return {
+                **add_prefix(losses, 'student'),
+                **add_prefix(nothing, 'distill'),
+            }
         self.load_teacher()
         distiller = self.distiller
         try:
@@ -209,6 +214,7 @@ class FrozenTeacherDistill(BaseAlgorithm):
             with distiller.student_recorders, distiller.deliveries:
                 losses = self.architecture(inputs, data_samples, mode='loss')
             check_recorded(distiller.student_recorders, 'student')
+            self._teacher.join(distiller)
             losses = add_prefix(losses, 'student')
             losses.update(
                 add_prefix(distiller.compute_distill_losses(), 'distill')
@@ -218,85 +224,7 @@ class FrozenTeacherDistill(BaseAlgorithm):
             clear(distiller.teacher_recorders)
         return losses
 
-    def _no_distill_loss(self) -> Dict[str, Tensor]:
-        """0, with a gradient for each parameter that DDP waits for."""
-        parameters = [
-            p for p in self.distiller.parameters() if p.requires_grad
-        ]
-        if not parameters:
-            return {}
-        zero = sum(parameter.sum() for parameter in parameters) * 0
-        return {'distill.loss_stopped': zero}
-
-    def _prepare_teacher(
-        self, source: ModelSource, checkpoint: Optional[CheckpointSource]
-    ) -> FrozenTeacher:
-        trained = isinstance(source, BaseModel)
-        if not trained:
-            config, zoo_weights = resolve_model_config(source, 'teacher')
-            checkpoint = checkpoint or zoo_weights
-            source = without_pretrained(config)
-        model = build_model(source, 'teacher')
-        _check_not_shared(self.architecture, model)
-        parts = dict(student=self.architecture, teacher=model)
-        for role, part in parts.items():
-            check_sources(self._recorders(role), part, role)
-            getattr(self.distiller, f'prepare_from_{role}')(part)
-        runs = getattr(self.distiller, 'runs', None) or {
-            role: dry_run(
-                part, self._recorders(role), calls_heads=role == 'teacher'
-            )
-            for role, part in parts.items()
-        }
-        self._overwritten = runs['student'].overwritten
-        check_classes(self.distiller, runs['student'], runs['teacher'])
-        return FrozenTeacher(model, checkpoint, runs['teacher'], trained)
-
-    def _recorders(self, role: str) -> RecorderManager:
-        return getattr(self.distiller, f'{role}_recorders')
-
     def _apply(self, fn: Any, *args: Any, **kwargs: Any) -> nn.Module:
         if '_teacher' in self.__dict__:
             self._teacher.apply_to_tensors(fn)
         return super()._apply(fn, *args, **kwargs)
-
-
-def _check_not_shared(student: BaseModel, teacher: BaseModel) -> None:
-    """Freezing the teacher would freeze what it shares with the student."""
-    own = {id(parameter) for parameter in student.parameters()}
-    if any(id(parameter) in own for parameter in teacher.parameters()):
-        raise ValueError(
-            'teacher shares parameters with architecture, which it would '
-            'freeze; give a model of its own'
-        )
-
-
-def _build_student(
-    source: ModelSource, data_preprocessor: Union[Dict, nn.Module, None]
-) -> BaseModel:
-    if isinstance(source, BaseModel):
-        return source
-    config, zoo_weights = resolve_model_config(source, 'architecture')
-    if data_preprocessor is not None:
-        config.setdefault('data_preprocessor', data_preprocessor)
-    if zoo_weights is not None:
-        config['init_cfg'] = dict(type='Pretrained', checkpoint=zoo_weights)
-    return build_model(config, 'architecture')
-
-
-def _build_distiller(
-    distiller: Union[Dict, BaseDistiller, None],
-) -> BaseDistiller:
-    if isinstance(distiller, dict):
-        config = dict(dict(_scope_='mmrazor'), **distiller)
-        check_type(config, 'distiller', config['_scope_'])
-        distiller = MMRAZOR_MODELS.build(config)
-    if not isinstance(distiller, BaseDistiller) or not hasattr(
-        distiller, 'teacher_recorders'
-    ):
-        raise TypeError(
-            'distiller must be the config of a ConfigurableDistiller, such '
-            "as dict(type='mmtat.TaTDistiller', ...), or a built one, got "
-            f'{type(distiller)}'
-        )
-    return distiller

@@ -20,11 +20,16 @@ from ..utils import (
     check_sources,
     clear,
     dry_run,
-    input_size,
     recorded,
 )
 from .channels import check_loss_names
-from .layer_pairs import RECORDER, parse_pairs, single, with_layers
+from .layer_pairs import (
+    RECORDER,
+    parse_pairs,
+    single,
+    training_size,
+    with_layers,
+)
 from .logits import build_logits
 
 #: Recorder of what the student is called with, where a loss asks for it.
@@ -109,13 +114,10 @@ class LayerPairDistiller(ConfigurableDistiller):
         self._prepare('student', model)
 
     def prepare_from_teacher(self, model: nn.Module) -> None:
-        """Hook the teacher's layers.
+        """Hook the teacher's layers; see :meth:`prepare_from_student`.
 
         Args:
             model (nn.Module): The teacher.
-
-        Raises:
-            ValueError: A layer is not there, or gives what cannot be used.
         """
         self._prepare('teacher', model)
 
@@ -210,16 +212,19 @@ class LayerPairDistiller(ConfigurableDistiller):
         return recorded(self.student_recorders, CALLED_WITH, 'student')[1]
 
     def check_loss_names(self, own: Iterable[str]) -> None:
-        """Raise where the config names a loss as the distiller does.
+        """Keep the names of the losses; raise where the config has one.
 
         Args:
-            own (Iterable[str]): Names of the distiller's own losses.
+            own (Iterable[str]): Names of the losses of layers.
 
         Raises:
             ValueError: Names them.
         """
+        own = list(own)
         logits = None if self.logits is None else self.logits.loss_name
         check_loss_names(own, logits, self.distill_losses)
+        #: Of layers and logits; a step without distillation has them too.
+        self.own_loss_names = own if logits is None else [*own, logits]
 
     def _prepare(self, role: str, model: nn.Module) -> None:
         if self.logits is not None:
@@ -231,24 +236,15 @@ class LayerPairDistiller(ConfigurableDistiller):
         check_sources(self.recorders_of(role), model, role)
         self._models[role] = ModelReference(model)
         if len(self._models) == 2 and not self.runs:
-            size_is_known = self._find_size()
-            for role in ('student', 'teacher'):
-                self._run(role)
-            self.build_layers(size_is_known)
+            models = {r: self._models[r]() for r in ('student', 'teacher')}
+            size, is_known = training_size(self.input_size, models.values())
+            self.input_size = size
+            for role, model in models.items():
+                manager = self.recorders_of(role)
+                run = dry_run(model, manager, size, role == 'teacher')
+                self.runs[role] = run
+                attach(manager, model, run.overwritten)
+                self._models[role].weaken()
+            self.build_layers(is_known)
             if self.logits is not None:
-                self.logits.check(self.runs['student'], self.runs['teacher'])
-
-    def _find_size(self) -> bool:
-        """Settle the dry run's input size; tell whether it is known."""
-        known = self.input_size is not None
-        for role in ('student', 'teacher'):
-            if not known:
-                self.input_size, known = input_size(self._models[role]())
-        return known
-
-    def _run(self, role: str) -> None:
-        model, manager = self._models[role](), self.recorders_of(role)
-        run = dry_run(model, manager, self.input_size, role == 'teacher')
-        self.runs[role] = run
-        attach(manager, model, run.overwritten)
-        self._models[role].weaken()
+                self.logits.check(**self.runs)

@@ -1,10 +1,13 @@
 """Which layers are distilled to which, and what maps they give."""
 
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 import torch
+from torch import nn
 
-from ..utils import DryRun
+from ..utils import DryRun, input_size
+
+Size = Tuple[int, int]
 
 #: Names of the recorders of layer pairs, by their index.
 RECORDER = 'layer_{}'
@@ -156,3 +159,24 @@ def map_shape(run: DryRun, name: str, role: str, source: str) -> torch.Size:
             f'got {tuple(shape)}'
         )
     return shape
+
+
+def training_size(
+    size: Optional[Size], models: Iterable[nn.Module]
+) -> Tuple[Size, bool]:
+    """Height and width of the training input, for the dry run.
+
+    Args:
+        size (tuple[int, int], optional): That the config gives.
+        models (Iterable[nn.Module]): Whose sizes are taken, the first that
+            is known.
+
+    Returns:
+        tuple[tuple[int, int], bool]: (height, width) in pixels, and whether
+        it is known.
+    """
+    known = size is not None
+    for model in models:
+        if not known:
+            size, known = input_size(model)
+    return size, known

@@ -9,6 +9,7 @@ from .model_config import (
     without_pretrained,
 )
 from .model_reference import ModelReference
+from .norm_watch import NormWatch
 from .recording import (
     add_recorder,
     attach,
@@ -25,13 +26,18 @@ from .teacher_checkpoint import (
     read_state_dict,
     state_dict_of,
 )
+from .teacher_options import TeacherOptions
+from .teacher_speed import TeacherSpeed
 
 __all__ = [
     'DistillDataPreprocessor',
     'DryRun',
     'FrozenTeacher',
     'ModelReference',
+    'NormWatch',
     'StateLoad',
+    'TeacherOptions',
+    'TeacherSpeed',
     'add_recorder',
     'attach',
     'build_model',

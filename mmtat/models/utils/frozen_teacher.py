@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from .dry_run import DryRun, module_recorders, run_model
 from .recording import attach
 from .teacher_checkpoint import CheckpointSource, load_teacher
+from .teacher_speed import TeacherSpeed
 
 
 class _AllRecorded(Exception):
@@ -31,6 +32,7 @@ class FrozenTeacher:
         checkpoint (str | dict, optional): See :func:`load_teacher`.
         run (DryRun): Of the teacher with the distiller's recorders.
         trained (bool): Whether the model came with its weights.
+        speed (TeacherSpeed): How it is run.
     """
 
     def __init__(
@@ -38,11 +40,13 @@ class FrozenTeacher:
         model: BaseModel,
         checkpoint: Optional[CheckpointSource],
         run: DryRun,
-        trained: bool = False,
+        trained: bool,
+        speed: TeacherSpeed,
     ) -> None:
         self.model = model.eval().requires_grad_(False)
         self.checkpoint = checkpoint
         self.run = run
+        self.speed = speed
         self._is_loaded = False
         self._is_trained = trained
         self._is_copy = False
@@ -97,25 +101,52 @@ class FrozenTeacher:
         Where every recorder is served by module calls, the forward ends
         with the last of them, and no head or loss behind it is computed.
         Recorders and deliveries of functions and methods may need any of
-        it: for these the teacher's whole loss is run.
+        it: for these the teacher's whole loss is run. :meth:`join` before
+        the records are used.
 
         Args:
             distiller (ConfigurableDistiller): Holds the recorders.
             inputs (Tensor): (N, C, H, W), preprocessed for the teacher.
             data_samples (list): Of the batch.
         """
-        model = self.model
+        model, manager = self.model, distiller.teacher_recorders
         if model.training:
             model.eval()
-        attach(distiller.teacher_recorders, model, self.run.overwritten)
-        whole = not self.run.complete or distiller.deliveries.deliveries
+        attach(manager, model, self.run.overwritten)
+        delivers = bool(distiller.deliveries.deliveries)
+        whole = not self.run.complete or delivers
+        with (
+            torch.no_grad(),
+            self.speed.applied(model, manager, inputs, whole) as forward,
+        ):
+            try:
+                self._run(distiller, forward.inputs, data_samples, whole)
+            except RuntimeError as error:
+                self.speed.refuse_channels_last(forward, inputs, error)
+                self._run(distiller, forward.inputs, data_samples, whole)
+            self.speed.settle(manager, forward)
+        if delivers:
+            self.join(distiller)
+
+    def join(self, distiller: BaseDistiller) -> None:
+        """Make the records ready to be used, after the student's forward.
+
+        Args:
+            distiller (ConfigurableDistiller): Holds the recorders.
+        """
+        self.speed.join(distiller.teacher_recorders)
+
+    def _run(
+        self,
+        distiller: BaseDistiller,
+        inputs: Tensor,
+        data_samples: Any,
+        whole: bool,
+    ) -> None:
+        model = self.model
         handles = [] if whole else self._end_after_last(distiller)
         try:
-            with (
-                torch.no_grad(),
-                distiller.teacher_recorders,
-                distiller.deliveries,
-            ):
+            with distiller.teacher_recorders, distiller.deliveries:
                 if whole:
                     model(inputs, data_samples, mode='loss')
                 elif self.run.calls:

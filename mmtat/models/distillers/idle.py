@@ -1,0 +1,76 @@
+"""A distiller whose weights are all 0: nothing to run the teacher for."""
+
+from typing import Dict, List
+
+from mmrazor.models.distillers import BaseDistiller
+from torch import Tensor, nn
+
+
+def is_idle(distiller: BaseDistiller) -> bool:
+    """Whether every loss of a distiller has the weight 0 now.
+
+    The weights are read anew at each call, so that a schedule may set them
+    in any step. Only numbers count: reading a tensor would make a GPU wait.
+
+    Args:
+        distiller (ConfigurableDistiller): Its losses have ``loss_weight``;
+            one that has none always counts.
+
+    Returns:
+        bool: False where any loss counts, or there is no loss at all.
+    """
+    configured = [
+        distiller.distill_losses[name]
+        for name in distiller.loss_forward_mappings
+    ]
+    own = [] if _is_zero(distiller) else _own_losses(distiller)
+    is_distilled = bool(configured or own) or _is_zero(distiller)
+    return is_distilled and all(map(_is_zero, [*configured, *own]))
+
+
+def no_losses(distiller: BaseDistiller, like: Tensor) -> Dict[str, Tensor]:
+    """The losses of a distiller that does nothing in this step.
+
+    Args:
+        distiller (ConfigurableDistiller): Its parameters get gradients of
+            0, for which DDP waits.
+        like (Tensor): Of the losses' dtype and device.
+
+    Returns:
+        dict[str, Tensor]: Scalars 0 by the names that its losses have.
+    """
+    parameters = [p for p in distiller.parameters() if p.requires_grad]
+    zero = sum((p.sum() for p in parameters), like.new_zeros(())) * 0
+    names = [
+        *distiller.loss_forward_mappings,
+        *getattr(distiller, 'own_loss_names', ()),
+    ]
+    if parameters and not names:
+        names = ['loss_stopped']
+    return dict.fromkeys(names, zero)
+
+
+def _own_losses(distiller: BaseDistiller) -> List[nn.Module]:
+    """Losses that are not of the config's ``distill_losses``."""
+    losses: List[nn.Module] = []
+    for name, part in distiller.named_children():
+        if name == 'logits':
+            losses.append(part.loss)
+        elif name == 'layer_criteria':
+            # By their names, for each pair; those without a weight too.
+            losses += [loss for of_pair in part for loss in of_pair.values()]
+        elif name not in ('distill_losses', 'connectors'):
+            losses += _weighted(part)
+    return losses
+
+
+def _weighted(part: nn.Module) -> List[nn.Module]:
+    """The outermost modules that have a weight."""
+    if hasattr(part, 'loss_weight'):
+        return [part]
+    return [loss for child in part.children() for loss in _weighted(child)]
+
+
+def _is_zero(loss: nn.Module) -> bool:
+    weight = getattr(loss, 'loss_weight', None)
+    return isinstance(weight, (int, float)) and weight == 0
