@@ -203,8 +203,9 @@ def test_the_running_statistics_move_once_in_a_step():
     assert streamed.query.norm.num_batches_tracked == 1
 
 
-def test_a_frozen_student_and_frozen_embeddings_get_no_gradient():
-    direct, streamed = build()
+@pytest.mark.parametrize('norm', ['image', 'batch'])
+def test_a_frozen_student_and_frozen_embeddings_get_no_gradient(norm):
+    direct, streamed = build(norm=norm)
     for layer in (direct, streamed):
         layer.key.requires_grad_(False)
     student, teacher = maps()

@@ -34,7 +34,12 @@ from .review import (
     fuse_by_attention,
     hierarchical_context_loss,
 )
-from .streaming import images_at_a_time, is_large, streamed_losses
+from .streaming import (
+    HalfScale,
+    images_at_a_time,
+    is_large,
+    streamed_losses,
+)
 from .variational import variational_information_loss
 from .wasserstein import gaussian_wasserstein_loss
 
@@ -43,6 +48,7 @@ __all__ = [
     'Backend',
     'AnchorPoints',
     'EmbeddedPass',
+    'HalfScale',
     'ImagePass',
     'PatchGroups',
     'PointEmbedding',

@@ -1,6 +1,7 @@
 """Passes over a batch, some images at a time, that add up gradients."""
 
-from typing import Callable, Iterator, List, Optional, Sequence, Tuple
+from itertools import compress
+from typing import Callable, Iterator, List, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor
@@ -46,7 +47,7 @@ class ImagePass:
         student: Tensor,
         teacher: Tensor,
         needs: Sequence[bool],
-        scale: float = 1.0,
+        scale: Union[float, Tensor] = 1.0,
         outer: Optional[Sequence[Optional[Tensor]]] = None,
     ) -> Tuple[List[Tensor], List[Optional[Tensor]]]:
         """Losses, and the gradients of their sum.
@@ -56,7 +57,7 @@ class ImagePass:
             teacher (Tensor): (B, Ct, Ht, Wt).
             needs (Sequence[bool]): Whether the student's map, and each of
                 the parameters, gets a gradient.
-            scale (float): Of the gradients, against underflow.
+            scale (float | Tensor): Of the gradients, against underflow.
             outer (Sequence[Tensor | None], optional): Weights of the losses
                 in the sum; None for those that are not in it.
 
@@ -75,7 +76,7 @@ class ImagePass:
             with torch.enable_grad():
                 parts = self.compute(own, other, statistics)
                 total = _weighted(parts, outer) * (share * scale)
-            sums.add(total, part, own)
+            sums.add([total], part, own)
             parts = [value.detach() * share for value in parts]
             values = [a + b for a, b in zip(values, parts)] or parts
         if statistics:
@@ -85,8 +86,14 @@ class ImagePass:
             ):
                 with torch.enable_grad():
                     observed = self.observe(own, other)
-                    total = share * _through(observed, statistics, outside)
-                sums.add(total, part, own)
+                slopes = _through(observed, statistics, outside, share)
+                kept = [one.requires_grad for one in observed]
+                sums.add(
+                    list(compress(observed, kept)),
+                    part,
+                    own,
+                    list(compress(slopes, kept)),
+                )
         found = iter(sums.shared)
         return values, [
             sums.student,
@@ -129,13 +136,21 @@ class _Sums:
         self.shared = [torch.zeros_like(leaf) for leaf in leaves]
         self._begun = 0
 
-    def add(self, total: Tensor, part: slice, own: Tensor) -> None:
-        """Add the gradients of ``total``, which is of the images ``own``."""
+    def add(
+        self,
+        outputs: Sequence[Tensor],
+        part: slice,
+        own: Tensor,
+        slopes: Optional[Sequence[Tensor]] = None,
+    ) -> None:
+        """Add gradients of outputs, which are of the images ``own``."""
+        if not outputs:
+            return
         targets = (
             [*self.leaves] if self.student is None else [own, *self.leaves]
         )
         gradients = list(
-            torch.autograd.grad(total, targets, allow_unused=True)
+            torch.autograd.grad(outputs, targets, slopes, allow_unused=True)
         )
         if self.student is not None:
             self._add_student(part, gradients.pop(0))
@@ -179,24 +194,33 @@ def _merged(shares: Sequence[float], pairs: Sequence[Statistics]):
     return mean, var
 
 
+@torch.no_grad()
 def _through(
     observed: Sequence[Tensor],
     statistics: Sequence[Statistics],
     outside: Sequence[Tensor],
-) -> Tensor:
-    """What has the gradient that flows through mean and variance.
+    share: float,
+) -> List[Tensor]:
+    """The gradients that come through mean and variance of the batch.
 
     Args:
         observed (Sequence[Tensor]): (b, C, H, W) each.
         statistics (Sequence[Statistics]): Of the batch.
         outside (Sequence[Tensor]): Gradients of means and variances in turn.
+        share (float): Of these images in the batch.
+
+    Returns:
+        list[Tensor]: (b, C, H, W) each.
     """
-    total = 0.0
+    slopes = []
     for index, (one, (mean, _)) in enumerate(zip(observed, statistics)):
+        part = share / one[:, 0].numel()
         to_mean, to_var = outside[2 * index : 2 * index + 2]
-        own_mean, own_var = mean_and_var(one)
-        # About the mean of the batch, which these images do not move: what
-        # it gains by that cancels over the batch.
-        own_var = own_var + (own_mean - mean.detach()).square()
-        total = total + (to_mean * own_mean + to_var * own_var).sum()
-    return total
+        factor = 2 * part * to_var
+        shift = part * to_mean - factor * mean
+        # (C,) -> (C, 1, 1)
+        slope = torch.addcmul(
+            shift[:, None, None], one, factor[:, None, None].to(one.dtype)
+        )
+        slopes.append(slope.to(one.dtype))
+    return slopes

@@ -40,9 +40,53 @@ def images_at_a_time(feature: Tensor) -> int:
     return max(1, _AT_A_TIME.get(feature.device.type, 2**26) // size)
 
 
+class HalfScale:
+    """Scale of gradients in float16, halved after a step that overflows.
+
+    Gradients of a mean would vanish in float16, and those of a large loss
+    overflow by the scale that saves them. A ``GradScaler`` cannot know, as
+    it comes after these were taken; like its steps, those that overflow are
+    lost. No value is read, for which a GPU would have to wait.
+    """
+
+    def __init__(self) -> None:
+        self._value: Optional[Tensor] = None
+
+    def on(self, device: torch.device) -> Tensor:
+        """The scale now.
+
+        Args:
+            device (torch.device): Where it is needed.
+
+        Returns:
+            Tensor: A float32 scalar, from 1 to 65536.
+        """
+        if self._value is None or self._value.device != device:
+            self._value = torch.full((), 2.0**16, device=device)
+        return self._value
+
+    def settle(self, gradients: Sequence[Optional[Tensor]]) -> None:
+        """Halve it where a gradient is not finite.
+
+        Args:
+            gradients (Sequence[Tensor | None]): By the scale.
+        """
+        largest = [
+            torch.linalg.vector_norm(gradient, float('inf')).float()
+            for gradient in gradients
+            if gradient is not None
+        ]
+        lower = (self._value / 2).clamp_min(1)
+        is_finite = torch.stack(largest).isfinite().all()
+        self._value = torch.where(is_finite, self._value, lower)
+
+
 @torch.compiler.disable
 def streamed_losses(
-    images: Union[ImagePass, EmbeddedPass], student: Tensor, teacher: Tensor
+    images: Union[ImagePass, EmbeddedPass],
+    student: Tensor,
+    teacher: Tensor,
+    half_scale: Optional[HalfScale] = None,
 ) -> Tuple[Tensor, ...]:
     """Take losses and their gradients of a few images at a time.
 
@@ -57,6 +101,8 @@ def streamed_losses(
         images (ImagePass | EmbeddedPass): What is computed.
         student (Tensor): (B, Cs, Hs, Ws), any floating dtype.
         teacher (Tensor): (B, Ct, Ht, Wt); gets no gradient.
+        half_scale (HalfScale, optional): Kept from step to step; by default
+            one of this step alone.
 
     Returns:
         tuple[Tensor]: The scalars as means over the batch.
@@ -64,7 +110,10 @@ def streamed_losses(
     Raises:
         RuntimeError: In a backward with ``create_graph=True``.
     """
-    return _Streamed.apply(images, student, teacher, *images.parameters)
+    half_scale = half_scale or HalfScale()
+    return _Streamed.apply(
+        images, half_scale, student, teacher, *images.parameters
+    )
 
 
 class _Streamed(torch.autograd.Function):
@@ -72,6 +121,7 @@ class _Streamed(torch.autograd.Function):
     def forward(
         ctx: Any,
         images: Union[ImagePass, EmbeddedPass],
+        half_scale: HalfScale,
         student: Tensor,
         teacher: Tensor,
         *parameters: Tensor,
@@ -84,17 +134,19 @@ class _Streamed(torch.autograd.Function):
             enabled=torch.is_autocast_enabled(device),
             dtype=torch.get_autocast_dtype(device),
         )
-        # Gradients of a mean would vanish in float16.
         dtypes = [student.dtype, ctx.autocast['dtype']]
         is_half = torch.float16 in dtypes[: 1 + ctx.autocast['enabled']]
-        ctx.scale = 2.0**16 if is_half else 1.0
+        ctx.scale = half_scale.on(student.device) if is_half else 1.0
         ctx.save_for_backward(student, teacher, *parameters)
         values, ctx.gradients = images.run(
             student, teacher, _needs(ctx), ctx.scale
         )
+        if is_half:
+            half_scale.settle(ctx.gradients)
         return tuple(values)
 
     @staticmethod
+    @torch.compiler.disable
     def backward(ctx: Any, *outer: Optional[Tensor]) -> Tuple:
         if torch.is_grad_enabled():
             raise RuntimeError(
@@ -115,12 +167,12 @@ class _Streamed(torch.autograd.Function):
             if gradient is not None:
                 gradient.mul_(factor)
         student, *parameters = gradients
-        return None, student, None, *parameters
+        return None, None, student, None, *parameters
 
 
 def _needs(ctx: Any) -> List[bool]:
     """Whether the student's map, and each parameter, gets a gradient."""
-    _, student, _, *parameters = ctx.needs_input_grad
+    _, _, student, _, *parameters = ctx.needs_input_grad
     return [student, *parameters]
 
 
