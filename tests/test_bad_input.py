@@ -161,6 +161,16 @@ def test_a_checkpoint_to_go_on_from_that_is_none(train, tmp_path, name):
     assert f"{name}: no file 'gone.pth'" in message
 
 
+def test_a_static_graph_that_accumulates(train):
+    message = train(
+        'model_wrapper_cfg.type=MMDistributedDataParallel',
+        'model_wrapper_cfg.static_graph=True',
+        'optim_wrapper.accumulative_counts=2',
+    )
+    assert 'static_graph=True cannot be used with' in message
+    assert 'accumulative_counts=2' in message
+
+
 def test_more_processes_than_gpus(train, monkeypatch):
     monkeypatch.setattr('mmtat.engine.launch.get_device', lambda: 'cuda')
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)

@@ -4,6 +4,8 @@ import pytest
 import torch
 from mmengine.registry import MODELS
 
+from .steps import IMAGES, assert_same, in_half_precision, plain, train
+from .steps import build as build_step
 from .teachers import PLAIN, recording, records, trained
 from .teachers import build as build_with_teacher
 from .toys import ToySegmentor, distillation
@@ -105,3 +107,27 @@ def test_the_step_waits_for_the_teachers_stream():
             torch.full((2, 8, 16, 16), float('nan'), device='cuda')
     expected = losses[0].expand(len(losses))
     torch.testing.assert_close(torch.stack(losses), expected)
+
+
+@pytest.mark.parametrize('stream', [False, True])
+@pytest.mark.parametrize('norm', ['image', 'batch'])
+@pytest.mark.parametrize(
+    ('channels_last', 'backend'),
+    [(False, None), (True, None), (True, 'aot_eager'), (True, 'inductor')],
+)
+@pytest.mark.parametrize(
+    ('dtype', 'tolerance'),
+    [(torch.bfloat16, 2**-5), (torch.float16, 2**-8)],
+)
+def test_a_gpus_step_is_the_plain_one(
+    dtype, tolerance, channels_last, backend, norm, stream
+):
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    model = build_step(stream, norm, dtype=torch.float32).cuda()
+    model.to(memory_format=layout)
+    images = IMAGES.cuda().contiguous(memory_format=layout)
+    if backend is not None:
+        torch._dynamo.reset()
+        model.student.compile(backend=backend)
+    found = train(model, in_half_precision(model, dtype, images))
+    assert_same(found, plain(False, norm), tolerance)

@@ -337,3 +337,30 @@ def test_checkpointing_and_compilation_do_not_change_it():
         use_reentrant=False,
     )
     assert_equal(expected, gradients(streamed, total, student))
+
+
+@pytest.mark.parametrize('stream', [True, False])
+@pytest.mark.parametrize('norm', [nn.BatchNorm2d, nn.InstanceNorm2d])
+@pytest.mark.parametrize(
+    'memory_format', [torch.contiguous_format, torch.channels_last]
+)
+def test_one_image_may_come_from_a_norm(stream, norm, memory_format):
+    """Their gradients are wrong where that of one image is laid out oddly."""
+    layer, _ = build()
+    layer.stream = stream
+    own = norm(4, affine=True).double()
+    teacher = torch.randn(1, 5, 6, 6, dtype=torch.float64)
+    student = torch.randn(1, 4, 6, 6, dtype=torch.float64)
+    student = student.to(memory_format=memory_format).requires_grad_()
+
+    def loss(student):
+        return sum(layer(own(student), teacher).values())
+
+    found = torch.autograd.grad(loss(student), student)[0]
+    step = torch.randn_like(student)
+    step *= 1e-6 / step.norm()
+    with torch.no_grad():
+        slope = loss(student + step) - loss(student - step)
+    torch.testing.assert_close(
+        (found * step).sum() * 2, slope, rtol=1e-3, atol=1e-12
+    )

@@ -2,6 +2,7 @@
 
 import argparse
 
+from mmengine.config import Config
 from mmengine.runner import Runner
 
 from .checked_runner import CheckedRunner
@@ -33,6 +34,19 @@ def train(args: argparse.Namespace) -> Runner:
     if args.auto_scale_lr:
         enable_auto_scale_lr(config)
     set_resume(config, args.resume)
+    _check_static_graph(config)
     runner = CheckedRunner.from_cfg(config)
     runner.train()
     return runner
+
+
+def _check_static_graph(config: Config) -> None:
+    """DDP fails an assertion of its own there, for any model."""
+    wrapper = config.get('model_wrapper_cfg') or {}
+    parts = (config.get('optim_wrapper') or {}).get('accumulative_counts', 1)
+    if wrapper.get('static_graph') and parts > 1:
+        raise ValueError(
+            'model_wrapper_cfg.static_graph=True cannot be used with '
+            f'optim_wrapper.accumulative_counts={parts}, as DDP must average '
+            'in its first iteration: set one of them off'
+        )

@@ -13,6 +13,7 @@ from .embedding import (
     mix_channels,
     normalise_by,
     normalise_images,
+    with_gradient_laid_out,
 )
 from .features import check_feature, check_positive, match_features
 from .image_pass import ImagePass
@@ -82,4 +83,5 @@ __all__ = [
     'target_aware_attention',
     'target_aware_loss',
     'variational_information_loss',
+    'with_gradient_laid_out',
 ]

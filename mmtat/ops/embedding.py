@@ -104,3 +104,29 @@ def mean_and_var(feature: Tensor) -> Statistics:
     dtype = torch.promote_types(feature.dtype, torch.float32)
     # Twenty times as fast as var_mean where channels lie together.
     return torch.batch_norm_update_stats(feature.to(dtype), None, None, 0.0)
+
+
+def with_gradient_laid_out(feature: Tensor) -> Tensor:
+    """The same map, whose gradient comes with its own strides.
+
+    Norms of torch 2.4 to 2.11 give wrong gradients on a CPU, and no error,
+    where the gradient of a single image is laid out otherwise than the image.
+
+    Args:
+        feature (Tensor): (B, C, H, W), any floating dtype.
+
+    Returns:
+        Tensor: (B, C, H, W), a view.
+    """
+    if not feature.requires_grad:
+        return feature
+    view = feature.view_as(feature)
+    strides = feature.stride()
+
+    def laid_out(gradient: Tensor) -> Tensor:
+        if gradient.stride() == strides:
+            return gradient
+        return torch.empty_like(feature).copy_(gradient)
+
+    view.register_hook(laid_out)
+    return view

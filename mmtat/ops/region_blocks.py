@@ -16,6 +16,10 @@ from .regions import patch_size, pool_anchors
 Affine = Tuple[Tensor, Tensor]
 Factor = Union[Tensor, float]
 
+#: Blocks of patches that a map is cut into, at most. More stay in nearer
+#: caches, but their products are small.
+_BLOCKS = 8
+
 
 class WholeMap:
     """The map as it is, in one block."""
@@ -31,10 +35,11 @@ class WholeMap:
             block (int): From 0 to ``blocks`` - 1.
 
         Returns:
-            Tensor: (n, h, w, p, C), a view: n regions of p patches.
+            Tensor: (a, b, h, w, s, q, C), a view of n = a*b regions with
+            p = s*q patches each.
         """
-        # (H, W, C) -> (1, H, W, 1, C)
-        return feature[None, :, :, None]
+        # (H, W, C) -> (1, 1, H, W, 1, 1, C)
+        return feature[None, None, :, :, None, None]
 
     def elements(self, feature: Tensor) -> int:
         """How many numbers all blocks have together.
@@ -61,11 +66,15 @@ class WholeMap:
             Tensor: (n, p*C, h, w), channels-last.
         """
         regions = self.view(feature, block)
-        if affine is not None:
+        # Else the copy would have the order of the view in memory.
+        copied = torch.empty(regions.shape, dtype=feature.dtype)
+        if affine is None:
+            copied.copy_(regions)
+        else:
             scale, shift = affine
-            regions = torch.addcmul(shift, regions, scale)
-        # (n, h, w, p, C) -> (n, h, w, p*C) -> (n, p*C, h, w)
-        return regions.flatten(3).permute(0, 3, 1, 2)
+            torch.addcmul(shift, regions, scale, out=copied)
+        # (a, b, h, w, s, q, C) -> (n, h, w, p*C) -> (n, p*C, h, w)
+        return copied.flatten(4).flatten(0, 1).permute(0, 3, 1, 2)
 
     def add(
         self, gradient: Tensor, total: Tensor, block: int, factor: Factor
@@ -79,13 +88,13 @@ class WholeMap:
             factor (Tensor | float): Scalar, times the gradient.
         """
         regions = self.view(total, block)
-        # (n, p*C, h, w) -> (n, h, w, p*C) -> (n, h, w, p, C)
-        gradient = gradient.permute(0, 2, 3, 1).unflatten(3, regions.shape[3:])
+        # (n, p*C, h, w) -> (n, h, w, p*C) -> (a, b, h, w, s, q, C)
+        gradient = gradient.permute(0, 2, 3, 1).reshape(regions.shape)
         _add(regions, gradient, factor)
 
 
 class PatchGroups(WholeMap):
-    """The groups of :func:`group_patches`, a row of patches at a time.
+    """The groups of :func:`group_patches`, some rows of patches at a time.
 
     Args:
         patches (tuple[int, int]): (n, m), patches along height and width.
@@ -104,9 +113,10 @@ class PatchGroups(WholeMap):
         self.patches = patches
         rows, columns = patches
         self.size = rows * columns // groups
+        whole = rows // max(1, self.size // columns)
+        self.blocks = max(b for b in range(1, _BLOCKS + 1) if not whole % b)
         #: Rows of patches in a block.
-        self.rows = max(1, self.size // columns)
-        self.blocks = rows // self.rows
+        self.rows = rows // self.blocks
 
     @staticmethod
     def serves(patches: Tuple[int, int], groups: int) -> bool:
@@ -131,12 +141,12 @@ class PatchGroups(WholeMap):
         feature = feature[first : first + self.rows * h, : m * w]
         # (r*h, m*w, C) -> (r, h, m, w, C)
         feature = feature.unflatten(0, (self.rows, h)).unflatten(2, (m, w))
-        if self.size >= m:
-            # (r, h, m, w, C) -> (1, h, w, r*m, C)
-            return feature.permute(1, 3, 0, 2, 4)[None]
-        # (1, h, m, w, C) -> (h, m/p, p, w, C) -> (m/p, h, w, p, C)
-        feature = feature[0].unflatten(1, (m // self.size, self.size))
-        return feature.permute(1, 0, 3, 2, 4)
+        # Rows of a group, and patches of a row in it.
+        rows, patches = max(1, self.size // m), min(self.size, m)
+        # (r, h, m, w, C) -> (a, s, h, b, q, w, C)
+        feature = feature.unflatten(0, (-1, rows)).unflatten(3, (-1, patches))
+        # (a, s, h, b, q, w, C) -> (a, b, h, w, s, q, C)
+        return feature.permute(0, 3, 2, 5, 1, 4, 6)
 
 
 class AnchorPoints(WholeMap):

@@ -17,9 +17,11 @@ from ..utils import (
     DistillDataPreprocessor,
     TeacherOptions,
     attach,
+    check_graph,
     check_recorded,
     clear,
     teacher_preprocessor,
+    watch_graph,
 )
 from ..utils.model_config import ModelSource
 from ..utils.teacher_checkpoint import CheckpointSource
@@ -176,6 +178,8 @@ class FrozenTeacherDistill(BaseAlgorithm):
             return self.loss(inputs, data_samples, teacher_inputs)
         return self.architecture(inputs, data_samples, mode=mode)
 
+    # What a step prepares is new in each: traced, it would be compiled anew.
+    @torch.compiler.disable(recursive=False)
     def loss(
         self,
         inputs: Tensor,
@@ -211,9 +215,11 @@ class FrozenTeacherDistill(BaseAlgorithm):
                 self.architecture,
                 self._overwritten,
             )
+            watch_graph(distiller.student_recorders, self.architecture)
             with distiller.student_recorders, distiller.deliveries:
                 losses = self.architecture(inputs, data_samples, mode='loss')
             check_recorded(distiller.student_recorders, 'student')
+            check_graph(distiller.student_recorders, self.architecture)
             self._teacher.join(distiller)
             losses = add_prefix(losses, 'student')
             losses.update(

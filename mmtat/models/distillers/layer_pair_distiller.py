@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple, Union
 
+import torch
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 from mmengine.structures import BaseDataElement
@@ -136,6 +137,8 @@ class LayerPairDistiller(ConfigurableDistiller):
             if model is not None:
                 attach(self.recorders_of(role), model, run.overwritten)
 
+    # Its dict is new in each step: traced, it would be compiled anew.
+    @torch.compiler.disable(recursive=False)
     def compute_distill_losses(self) -> Dict[str, Tensor]:
         """Losses of the layers, and of ``distill_losses``.
 

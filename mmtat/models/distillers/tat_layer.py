@@ -7,7 +7,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from mmtat.ops import Statistics, is_large, streamed_losses
+from mmtat.ops import (
+    HalfScale,
+    Statistics,
+    is_large,
+    streamed_losses,
+    with_gradient_laid_out,
+)
 
 from ..connectors import EmbeddingConnector
 from ..losses import TaTLoss
@@ -60,6 +66,7 @@ class TaTLayer(nn.Module):
         self.formulation = formulation
         self.resize = resize
         self.stream = stream
+        self.half_scale = HalfScale()
         sources = dict(student=student_channels, teacher=teacher_channels)
         for name, config in zip(EMBEDDED, (query, key, value)):
             source = self.source(name)
@@ -92,9 +99,10 @@ class TaTLayer(nn.Module):
         teacher = teacher.detach()
         if self._is_streamed(student):
             images = pass_of(self, student, teacher)
-            losses = streamed_losses(images, student, teacher)
+            losses = streamed_losses(images, student, teacher, self.half_scale)
         else:
-            losses = self.branch_losses(student, teacher, [])
+            own = with_gradient_laid_out(student)
+            losses = self.branch_losses(own, teacher, [])
         return dict(zip(self.losses, losses))
 
     def _is_streamed(self, student: Tensor) -> bool:

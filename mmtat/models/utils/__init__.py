@@ -1,6 +1,7 @@
 from .data_preprocessor import DistillDataPreprocessor, teacher_preprocessor
 from .dry_run import DryRun, dry_run, input_size, module_recorders
 from .frozen_teacher import FrozenTeacher
+from .graph_check import check_graph, watch_graph
 from .model_config import (
     build_model,
     check_type,
@@ -42,6 +43,7 @@ __all__ = [
     'attach',
     'build_model',
     'check_classes',
+    'check_graph',
     'check_recorded',
     'check_sources',
     'check_type',
@@ -58,5 +60,6 @@ __all__ = [
     'resolve_model_config',
     'state_dict_of',
     'teacher_preprocessor',
+    'watch_graph',
     'without_pretrained',
 ]
