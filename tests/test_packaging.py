@@ -108,7 +108,11 @@ def built(tmp_path_factory):
 
 
 def test_a_wheel_carries_every_module_and_the_type_marker(built):
-    for path in [*ROOT.glob('mmtat/**/*.py'), ROOT / 'mmtat/py.typed']:
+    for path in [
+        *ROOT.glob('mmtat/**/*.py'),
+        *ROOT.glob('mmtat/**/*.json'),
+        ROOT / 'mmtat/py.typed',
+    ]:
         assert (built / path.relative_to(ROOT)).exists(), path
 
 

@@ -45,9 +45,25 @@ def test_every_number_of_a_results_table_says_where_it_comes_from(page):
     assert unmarked(text, page) == []
 
 
-@pytest.mark.parametrize('page', PAGES, ids=name_of)
+EVIDENCE = [p for p in PAGES if name_of(p) != 'docs/performance.md']
+
+
+@pytest.mark.parametrize('page', EVIDENCE, ids=name_of)
 def test_a_table_of_evidence_is_what_its_file_gives(page):
     assert wrong_evidence(page.read_text(), ROOT / 'docs') == []
+
+
+def test_a_table_of_cost_says_its_machine_and_command_or_that_it_is_not():
+    page = (ROOT / 'docs' / 'performance.md').read_text()
+    tables = re.findall(r'<!-- table (\S+) -->(.*?)<!-- end -->', page, re.S)
+    assert len(tables) > 20
+    for name, text in tables:
+        if name == 'traffic' or text.strip() == 'Not measured.':
+            continue
+        assert re.search(
+            r'Measured on .+, torch [\d.]+.+, by `python tools/benchmark.py',
+            text,
+        ), name
 
 
 def test_the_tables_of_results_are_found():
