@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from .backends import attend, serving_backend
+from .backends import attend, attention_logits, serving_backend
 
 
 def target_aware_attention(
@@ -60,14 +60,8 @@ def attention_entropy(query: Tensor, key: Tensor) -> Tensor:
         raise ValueError(
             f'key must have more than one position, got {tuple(key.shape)}'
         )
-    dtype = torch.promote_types(query.dtype, torch.float32)
     with torch.autocast(query.device.type, enabled=False):
-        # (N, C, H, W) -> (N, C, H*W)
-        query_tokens = query.to(dtype).flatten(2)
-        key_tokens = key.to(dtype).flatten(2)
-        # (N, C, Lq), (N, C, Lk) -> (N, Lq, Lk)
-        logits = query_tokens.transpose(1, 2) @ key_tokens
-        logs = logits.log_softmax(dim=-1)
+        logs = attention_logits(query, key).log_softmax(dim=-1)
         # (N, Lq, Lk) -> (N, Lq) -> ()
         entropy = -(logs.exp() * logs).sum(dim=-1).mean()
     return entropy / math.log(positions)

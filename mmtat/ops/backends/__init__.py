@@ -10,7 +10,7 @@ from .choice import (
     choose_backend,
     serving_backend,
 )
-from .plain import attend
+from .plain import attend, attention_logits
 
 __all__ = [
     'BACKENDS',
@@ -19,6 +19,7 @@ __all__ = [
     'Backend',
     'Shape',
     'attend',
+    'attention_logits',
     'check_backend',
     'choose_backend',
     'serving_backend',

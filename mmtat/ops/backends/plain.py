@@ -7,6 +7,25 @@ from torch import Tensor
 from .backend import Backend, common_dtype
 
 
+def attention_logits(query: Tensor, key: Tensor) -> Tensor:
+    """Products of every position of the query with every one of the key.
+
+    Args:
+        query (Tensor): (N, C, Hq, Wq), any floating dtype.
+        key (Tensor): (N, C, Hk, Wk).
+
+    Returns:
+        Tensor: (N, Hq*Wq, Hk*Wk), float32, or float64 for float64 arguments.
+    """
+    dtype = common_dtype(query, key)
+    with torch.autocast(query.device.type, enabled=False):
+        # (N, C, H, W) -> (N, C, H*W)
+        query_tokens = query.to(dtype).flatten(2)
+        key_tokens = key.to(dtype).flatten(2)
+        # (N, C, Lq), (N, C, Lk) -> (N, Lq, Lk)
+        return query_tokens.transpose(1, 2) @ key_tokens
+
+
 def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Weigh the value's positions by the attention of the query's.
 
@@ -21,11 +40,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     dtype = common_dtype(query, key, value)
     with torch.autocast(query.device.type, enabled=False):
         # (N, C, H, W) -> (N, C, H*W)
-        query_tokens = query.to(dtype).flatten(2)
-        key_tokens = key.to(dtype).flatten(2)
         value_tokens = value.to(dtype).flatten(2)
-        # (N, C, Lq), (N, C, Lk) -> (N, Lq, Lk)
-        logits = query_tokens.transpose(1, 2) @ key_tokens
+        logits = attention_logits(query.to(dtype), key.to(dtype))
         attention = logits.softmax(dim=-1)
         # (N, Cv, Lk), (N, Lq, Lk) -> (N, Cv, Lq)
         out = value_tokens @ attention.transpose(1, 2)
