@@ -48,9 +48,9 @@ from mmtat.engine.benchmark.networks import Workload
 from mmtat.engine.benchmark.presets import PRESETS, Preset
 from mmtat.engine.benchmark.released import ReleasedLoss
 from mmtat.engine.benchmark.steps import memory_bound
-from mmtat.engine.benchmark.timing import spread, time_in_turns
 from mmtat.engine.benchmark.traffic import Traffic, count_traffic
 from mmtat.engine.benchmark.workloads import NETWORKS, workloads_of
+from mmtat.engine.timing import spread, time_in_turns
 from mmtat.ops.backends import BACKENDS
 
 from .voc import ROOT, run_tool

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from mmtat.ops.backends import BACKENDS, MEASUREMENTS, Backend
 
+from ..timing import Step, spread, time_in_turns
 from .machine import machine
 from .memory import OutOfMemory, out_of_memory_named
-from .timing import Step, spread, time_in_turns
 
 #: Heads, tokens and width of the published experiments: patch groups of one
 #: image and of eight (VOC R18 and MobileNetV2, COCO-Stuff R18), ImageNet's

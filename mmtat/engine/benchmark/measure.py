@@ -4,12 +4,12 @@ import contextlib
 import gc
 from typing import Dict, Iterator, List, Sequence
 
+from ..timing import Step, synchronize, time_in_turns
 from .candidate import Candidate
 from .child import OutOfMemory, out_of_memory_named
 from .memory import memory_use
 from .result import Row
 from .settings import Settings
-from .timing import Step, synchronize, time_in_turns
 
 
 def measure(

@@ -15,10 +15,10 @@ from typing import Dict, Optional, Tuple
 
 import torch
 
+from ..timing import synchronize
 from .candidate import Candidate
 from .child import OutOfMemory, call_in_child, out_of_memory_named
 from .settings import Settings
-from .timing import synchronize
 
 MIB = 2**20
 #: Parameter of glibc's ``mallopt``.

@@ -4,8 +4,8 @@ import statistics
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
 
+from ..timing import spread
 from .memory import MIB, MemoryUse
-from .timing import spread
 
 
 @dataclass

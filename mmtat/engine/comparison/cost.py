@@ -2,9 +2,8 @@
 
 import json
 import statistics
-import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Sequence
+from typing import Any, Callable, Dict, Sequence
 
 import torch
 from mmengine.config import Config
@@ -18,6 +17,7 @@ from mmtat.models.utils import build_model
 from ..sweep import Run
 from ..sweep.options import digest, resolve
 from ..sweep.records import write_atomically
+from ..timing import time_in_turns
 
 #: Steps before the first that counts.
 _WARM_UP = 3
@@ -77,13 +77,10 @@ def _ratios(
     configs: Dict[str, Config], baseline: str, rounds: int
 ) -> Dict[str, float]:
     steps = {name: _step_of(config) for name, config in configs.items()}
-    times: Dict[str, List[float]] = {name: [] for name in steps}
-    for number in range(_WARM_UP + rounds):
-        for name, step in steps.items():
-            start = time.perf_counter()
+    for _ in range(_WARM_UP):
+        for step in steps.values():
             step()
-            if number >= _WARM_UP:
-                times[name].append(time.perf_counter() - start)
+    times = time_in_turns(steps, rounds, torch.device(get_device()))
     medians = {name: statistics.median(own) for name, own in times.items()}
     return {name: own / medians[baseline] for name, own in medians.items()}
 
@@ -100,9 +97,4 @@ def _step_of(config: Config) -> Callable[[], Any]:
     optimizer = build_optim_wrapper(model, config.optim_wrapper)
     batch = next(iter(Runner.build_dataloader(config.train_dataloader)))
 
-    def step() -> None:
-        model.train_step(batch, optimizer)
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-
-    return step
+    return lambda: model.train_step(batch, optimizer)
