@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import weakref
 
 import pytest
 import torch
@@ -281,6 +282,21 @@ def test_weights_of_half_precision_are_cast_once(monkeypatch):
         records(model)
     assert {weight.dtype for weight in seen} == {torch.bfloat16}
     assert [id(weight) for weight in seen[:2]] == [id(w) for w in seen[2:]]
+
+
+def test_folded_weights_do_not_outlive_the_forward(monkeypatch):
+    model = build(recording('decode_head.conv_seg'))
+    made = []
+    like = Scratch.like
+
+    def watched(self, weight, channels_last):
+        made.append(weakref.ref(like(self, weight, channels_last)._base))
+        return like(self, weight, channels_last)
+
+    monkeypatch.setattr(Scratch, 'like', watched)
+    records(model)
+    assert made
+    assert {buffer() for buffer in made} == {None}
 
 
 @pytest.mark.parametrize(

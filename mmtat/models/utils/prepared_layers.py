@@ -19,6 +19,8 @@ class Scratch:
     """One buffer for weights that are needed for one call each.
 
     A fresh tensor of megabytes costs a CPU more than what is written to it.
+    Between the forwards of the teacher, when the student's graph is there,
+    it is given back: it is as large as the largest layer.
     """
 
     def __init__(self) -> None:
@@ -44,6 +46,10 @@ class Scratch:
         out, into, height, width = weight.shape
         # (O, H, W, I) -> (O, I, H, W)
         return buffer.view(out, height, width, into).permute(0, 3, 1, 2)
+
+    def release(self) -> None:
+        """Give the buffer back, until the next call."""
+        self._buffer = torch.empty(0)
 
 
 class PreparedLayer:
@@ -214,6 +220,10 @@ class PreparedLayers:
         """
         for layer in self._layers.values():
             layer.channels_last = channels_last
+
+    def release(self) -> None:
+        """Give back what is only needed while the model runs."""
+        self._scratch.release()
 
     def _prepared(
         self, name: str, layer: nn.Module, norm: Optional[nn.Module]

@@ -112,8 +112,11 @@ class TeacherSpeed:
                 forward.inputs = inputs.contiguous(
                     memory_format=torch.channels_last
                 )
-            with with_forwards(forwards):
-                yield forward
+            try:
+                with with_forwards(forwards):
+                    yield forward
+            finally:
+                self._layers.release()
 
     def refuse_channels_last(
         self, forward: Forward, inputs: Tensor, error: RuntimeError
