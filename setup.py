@@ -24,7 +24,7 @@ INSTALL_REQUIRES = [
     'torchvision',
     # 1.26 is the first for Python 3.12.
     'numpy>=1.26',
-    # 0.10.7 is the release whose internals mmtat/compat.py mends; mmpretrain,
+    # 0.10.7 is the release whose internals mmtat/compat mends; mmpretrain,
     # mmsegmentation and mmrazor refuse 1.0.
     'mmengine>=0.10.7,<1.0',
     # 1.2 is the release that was tried; the zoo's names and modules are not

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.config import config as config_module
 from mmengine.device import get_device
 from mmengine.hooks import EmptyCacheHook
 from mmengine.hub import get_config
@@ -28,6 +29,16 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 
 from mmtat import compat
+from mmtat.compat import (
+    amp,
+    compiled_ops,
+    distributed,
+    package_lookups,
+    quantization,
+    safe_loading,
+    search_imports,
+    start_up,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 VOC_TEACHER = 'deeplabv3/deeplabv3_r101-d8_4xb4-40k_voc12aug-512x512.py'
@@ -49,7 +60,7 @@ def patched_objects():
         Runner.register_hooks,
         AmpOptimWrapper.__init__,
         sys.modules.get('mmcv._ext'),
-        sys.modules.get(compat._BACKEND_CONFIG),
+        sys.modules.get(quantization._BACKEND_CONFIG),
     ]
 
 
@@ -137,7 +148,7 @@ def test_quantisation_configs_are_replaced_where_torch_lacks_their_names(
     monkeypatch,
 ):
     monkeypatch.setitem(sys.modules, 'torch.nn.quantized._reference', None)
-    assert compat._quantization_needed()
+    assert quantization._quantization_needed()
 
 
 def test_quantisation_configs_stay_where_torch_has_their_names(monkeypatch):
@@ -156,15 +167,17 @@ def test_quantisation_configs_stay_where_torch_has_their_names(monkeypatch):
         module = types.ModuleType(name)
         vars(module).update(dict.fromkeys(attributes, object()))
         monkeypatch.setitem(sys.modules, name, module)
-    assert not compat._quantization_needed()
+    assert not quantization._quantization_needed()
 
 
 def test_a_replaced_quantisation_config_says_why_it_cannot_be_had(
     monkeypatch,
 ):
-    monkeypatch.delitem(sys.modules, compat._BACKEND_CONFIG, raising=False)
-    compat._apply_quantization()
-    module = sys.modules.pop(compat._BACKEND_CONFIG)
+    monkeypatch.delitem(
+        sys.modules, quantization._BACKEND_CONFIG, raising=False
+    )
+    quantization._apply_quantization()
+    module = sys.modules.pop(quantization._BACKEND_CONFIG)
     assert len(module.__all__) == 9
     with pytest.raises(ImportError, match='cannot quantise with torch'):
         module.get_tensorrt_backend_config_dict()
@@ -185,23 +198,23 @@ def mmcv_folder(monkeypatch, tmp_path):
 
 
 def test_missing_operators_are_replaced(mmcv_folder):
-    assert compat._mmcv_ext_needed()
-    compat._apply_mmcv_ext()
+    assert compiled_ops._mmcv_ext_needed()
+    compiled_ops._apply_mmcv_ext()
     assert importlib.util.find_spec('mmcv._ext') is not None
-    assert not compat._mmcv_ext_needed()
+    assert not compiled_ops._mmcv_ext_needed()
 
 
 def test_operators_of_a_full_mmcv_stay(mmcv_folder):
     (mmcv_folder / '_ext.py').write_text('')
     importlib.invalidate_caches()
-    assert not compat._mmcv_ext_needed()
+    assert not compiled_ops._mmcv_ext_needed()
 
 
 def test_no_mmcv_at_all_is_told_with_both_ways_out(monkeypatch):
     monkeypatch.delitem(sys.modules, 'mmcv._ext', raising=False)
     monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
     with pytest.raises(ImportError, match=r'mmtat\[lite\].*mmcv==2\.1\.0'):
-        compat._mmcv_ext_needed()
+        compiled_ops._mmcv_ext_needed()
 
 
 @pytest.mark.skipif(
@@ -236,8 +249,8 @@ def no_pkg_resources(monkeypatch):
             if hasattr(module, name):  # restored at the end
                 monkeypatch.setattr(module, name, getattr(module, name))
     monkeypatch.setitem(sys.modules, 'pkg_resources', None)
-    assert compat._package_lookups_needed()
-    compat._apply_package_lookups()
+    assert package_lookups._package_lookups_needed()
+    package_lookups._apply_package_lookups()
 
 
 def test_zoo_configs_resolve_without_pkg_resources(no_pkg_resources, tmp_path):
@@ -265,7 +278,7 @@ def test_lookups_stay_where_pkg_resources_is(monkeypatch):
     module = types.ModuleType('pkg_resources')
     module.__spec__ = importlib.machinery.ModuleSpec('pkg_resources', None)
     monkeypatch.setitem(sys.modules, 'pkg_resources', module)
-    assert not compat._package_lookups_needed()
+    assert not package_lookups._package_lookups_needed()
 
 
 # --- toys -------------------------------------------------------------------
@@ -366,12 +379,12 @@ def stock_checkpoint(tmp_path_factory):
 
 
 def test_the_patch_is_needed_once():
-    assert not compat._weights_only_needed()
+    assert not safe_loading._weights_only_needed()
 
 
 def test_the_patch_is_needed_where_mmengine_loads_by_torch(monkeypatch):
     monkeypatch.setattr(checkpoint, 'torch', torch)
-    assert compat._weights_only_needed()
+    assert safe_loading._weights_only_needed()
 
 
 @pytest.mark.parametrize(
@@ -427,17 +440,17 @@ def test_a_crafted_file_is_refused(tmp_path, craft, zipped):
 
 
 def test_the_real_getattr_is_not_on_the_list():
-    allowed = compat.safe_globals()
+    allowed = safe_loading.safe_globals()
     assert all(entry is not getattr for entry in allowed)
     for name in ('mean', 'max', 'min', 'current'):
         method = getattr(HistoryBuffer, name)
-        assert compat._history_method(HistoryBuffer, name) is method
+        assert safe_loading._history_method(HistoryBuffer, name) is method
 
 
 def test_bytes_are_decoded_as_pickle_writes_them_and_not_otherwise():
-    assert compat._bytes_of('\xe9', 'latin1') == b'\xe9'
+    assert safe_loading._bytes_of('\xe9', 'latin1') == b'\xe9'
     with pytest.raises(pickle.UnpicklingError, match='rot13'):
-        compat._bytes_of('a', 'rot13')
+        safe_loading._bytes_of('a', 'rot13')
 
 
 def rename_globals(path, old, new):
@@ -511,21 +524,21 @@ def test_a_crafted_file_from_the_network_is_refused(served, tmp_path):
 # --- distributed training on a CPU ------------------------------------------
 
 
-@pytest.mark.parametrize('needed', ['_cpu_distributed', '_cpu_amp'])
-def test_cpu_workarounds_are_for_machines_without_a_gpu(monkeypatch, needed):
+@pytest.mark.parametrize('module', [distributed, amp])
+def test_cpu_workarounds_are_for_machines_without_a_gpu(monkeypatch, module):
     for device, answer in (('cpu', True), ('cuda', False), ('mps', False)):
-        monkeypatch.setattr(compat, 'get_device', lambda d=device: d)
-        assert getattr(compat, f'{needed}_needed')() is answer
+        monkeypatch.setattr(module, 'get_device', lambda d=device: d)
+        assert module.WORKAROUND.needed() is answer
 
 
 def test_a_gpu_keeps_its_backend(monkeypatch):
-    monkeypatch.setattr(compat, 'get_device', lambda: 'cuda')
-    start = compat._gloo_on_cpu(lambda backend, **_: backend)
+    monkeypatch.setattr(distributed, 'get_device', lambda: 'cuda')
+    start = distributed._gloo_on_cpu(lambda backend, **_: backend)
     assert start('nccl', timeout=1) == 'nccl'
 
 
 def test_a_cpu_starts_by_gloo_and_touches_no_gpu(monkeypatch):
-    monkeypatch.setattr(compat, 'get_device', lambda: 'cpu')
+    monkeypatch.setattr(distributed, 'get_device', lambda: 'cpu')
     original = torch.cuda.set_device
 
     def init(backend, fail=False):
@@ -534,7 +547,7 @@ def test_a_cpu_starts_by_gloo_and_touches_no_gpu(monkeypatch):
             raise RuntimeError('no peers')
         return backend
 
-    start = compat._gloo_on_cpu(init)
+    start = distributed._gloo_on_cpu(init)
     assert start('nccl') == 'gloo'
     with pytest.raises(RuntimeError, match='no peers'):
         start('nccl', fail=True)
@@ -662,3 +675,73 @@ def test_a_hook_that_is_there_is_not_brought_again(tmp_path):
 
 def test_a_model_without_hooks_brings_none(tmp_path):
     assert brought_hooks(toy_runner(tmp_path)) == []
+
+
+# --- a quicker start --------------------------------------------------------
+
+
+SEARCH = """
+import sys
+import mmtat
+import mmrazor.models
+
+assert 'sklearn' not in sys.modules, 'sklearn was imported'
+assert 'scipy.stats' not in sys.modules, 'scipy.stats was imported'
+
+import numpy as np
+from mmrazor.models.distillers import ofd_distiller
+from mmrazor.models.task_modules.predictor import metric_predictor
+from mmrazor.models.task_modules.predictor.handler import CartsHandler
+
+print(ofd_distiller.norm.cdf(0.0))
+handler = CartsHandler(num_trees=2)
+handler.fit(np.zeros((8, 2)), np.full(8, 3.0))
+print(handler.predict(np.zeros((1, 2))).item())
+print(metric_predictor.stats.kendalltau([1, 2], [3, 4])[0])
+"""
+
+
+def test_mmrazor_imports_its_search_when_it_is_used():
+    done = subprocess.run(
+        [sys.executable, '-c', SEARCH], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert [float(x) for x in done.stdout.split()] == [0.5, 3.0, 1.0]
+
+
+def test_a_package_that_is_not_there_gets_no_stand_in():
+    with search_imports._stand_in('no_such_package.part'):
+        assert 'no_such_package.part' not in sys.modules
+
+
+def test_a_file_is_read_again_only_after_it_changed(tmp_path):
+    reads = []
+    file = tmp_path / 'metafile.yml'
+
+    def load(path):
+        reads.append(path)
+        return Path(path).read_text()
+
+    load_once = start_up._read_once(load)
+    file.write_text('one')
+    assert [load_once(str(file)), load_once(str(file))] == ['one', 'one']
+    assert len(reads) == 1
+    file.write_text('two')
+    os.utime(file, ns=(1, 1))
+    assert load_once(str(file)) == 'two'
+
+
+def test_a_config_is_formatted_once(monkeypatch):
+    calls = []
+    monkeypatch.setattr(
+        config_module,
+        'FormatCode',
+        start_up._format_once(
+            lambda text, style_config: calls.append(text) or (text, True)
+        ),
+    )
+    config = Config(dict(a=1))
+    assert config.pretty_text == config.pretty_text == 'a=1'
+    config.a = 2
+    assert config.pretty_text == 'a=2'
+    assert calls == ['a=1', 'a=2']

@@ -206,7 +206,7 @@ def _run(prelude: str = '') -> str:
 def _prelude() -> str:
     # In this process mmtat has put its placeholder there already.
     operators = type(sys.modules.get('mmcv._ext')).__module__
-    is_lite = operators == 'mmtat.compat'
+    is_lite = operators == 'mmtat.compat.compiled_ops'
     has_lookups = importlib.util.find_spec('pkg_resources') is not None
     return 'import mmtat' if is_lite or not has_lookups else ''
 
