@@ -1,13 +1,10 @@
 """What all tests share: --all, the gpu mark, one seed, and time saved."""
 
-import functools
 import random
 
 import numpy as np
 import pytest
 import torch
-from mmengine.config import config as mmengine_config
-from mmengine.config import utils as mmengine_utils
 
 from .processes import forget_runs
 
@@ -47,30 +44,3 @@ def quick_runner(monkeypatch):
 def fresh_process():
     """A process of its own would begin without the last run's state."""
     forget_runs()
-
-
-@pytest.fixture(autouse=True, scope='session')
-def quick_configs():
-    """Parse a zoo's index once, and format equal configs once."""
-    format_code = mmengine_config.FormatCode
-
-    @functools.cache
-    def formatted(text, options):
-        options = dict(options)
-        return format_code(
-            text, **dict(options, style_config=dict(options['style_config']))
-        )
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            mmengine_utils, 'load', functools.cache(mmengine_utils.load)
-        )
-        patch.setattr(
-            mmengine_config,
-            'FormatCode',
-            lambda text, style_config, **options: formatted(
-                text,
-                (*options.items(), ('style_config', (*style_config.items(),))),
-            ),
-        )
-        yield

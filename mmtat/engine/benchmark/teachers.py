@@ -37,6 +37,11 @@ def teacher_candidates(workload: Workload) -> List[NetworkCandidate]:
         stream=True,
         compile=True,
     )
+    half = []
+    if workload.device.type != 'cpu':
+        # A CPU has no fast kernels for it: minutes for each forward.
+        options = dict(_OFF, dtype='float16')
+        half.append(FrozenForward('mmtat, float16', workload, options))
     return [
         TeacherForward(FLOOR, workload),
         TeacherForward(STOCK, workload, whole=True),
@@ -48,7 +53,7 @@ def teacher_candidates(workload: Workload) -> List[NetworkCandidate]:
             )
             for name, value in singly.items()
         ),
-        FrozenForward('mmtat, float16', workload, dict(_OFF, dtype='float16')),
+        *half,
         FrozenForward(
             'mmtat, fast: bfloat16, channels_last', workload, dict(FAST)
         ),
