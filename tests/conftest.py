@@ -18,7 +18,9 @@ def pytest_addoption(parser):
 def pytest_collection_modifyitems(config, items):
     skips = {}
     if not config.getoption('--all'):
-        skips['slow'] = pytest.mark.skip(reason='slow: runs with --all')
+        for name in ('slow', 'extras', 'browser'):
+            reason = f'{name}: runs with --all'
+            skips[name] = pytest.mark.skip(reason=reason)
     if not torch.cuda.is_available():
         skips['gpu'] = pytest.mark.skip(reason='gpu: no CUDA device')
     for item in items:
