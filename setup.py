@@ -57,6 +57,28 @@ EXTRAS_REQUIRE = {
         # mmrazor does.
         'mmcv-lite>=2.0.0,<=2.1.0',
     ],
+    # Formats of tools/export_student.py beside torch's own.
+    'export': [
+        # Unbounded: their formats are versioned, and each file is checked by
+        # running it.
+        'onnx',
+        'onnxruntime',
+        'safetensors',
+        # Unbounded: torch's exporter to ONNX needs it, and pins none.
+        'onnxscript',
+    ],
+    'timm': [
+        # Unbounded: mmpretrain's TIMMBackbone asks for create_model alone.
+        'timm',
+    ],
+    'tensorboard': [
+        # Unbounded: mmengine's TensorboardVisBackend writes by it.
+        'tensorboard',
+    ],
+    'browser': [
+        # Unbounded: drives a headless Chromium for the tests of a page.
+        'playwright',
+    ],
     'tests': [
         # Unbounded: the suite uses nothing recent.
         'pytest',

@@ -3,8 +3,15 @@
 #
 # Usage: bash tools/run_tests.sh [pytest arguments]
 #
-# Paths are relative to the checkout. --all runs the slow tests as well.
+# Paths are relative to the checkout. --all runs the slow tests as well, and
+# those of optional packages, which it installs; a browser it only looks for.
 set -euo pipefail
+
+for argument in "$@"; do
+    if [ "$argument" = --all ]; then
+        extras=export,timm,tensorboard,browser
+    fi
+done
 
 source "$(dirname "${BASH_SOURCE[0]}")/setup_env.sh"
 

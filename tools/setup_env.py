@@ -85,10 +85,16 @@ def find(name):
         return None
 
 
-def wanted():
-    """What the checkout's environment must satisfy, as Requirements."""
+def wanted(extras=()):
+    """What the checkout's environment must satisfy, as Requirements.
+
+    Args:
+        extras (Sequence[str]): Names of ``setup.py``, beside the tests.
+    """
     tables = declared()
     lines = tables[''] + tables['tests']
+    for extra in extras:
+        lines += tables[extra]
     for line in tables['lite']:
         # A full mmcv is as good, in the same range.
         full = line.replace('mmcv-lite', 'mmcv')
@@ -138,9 +144,13 @@ def children(distribution, extras):
             yield child
 
 
-def problems():
-    """Everything that keeps the checkout from running, as readable lines."""
-    lines = list(missing(wanted()).values())
+def problems(extras=()):
+    """Everything that keeps the checkout from running, as readable lines.
+
+    Args:
+        extras (Sequence[str]): Names of ``setup.py`` that are needed too.
+    """
+    lines = list(missing(wanted(extras)).values())
     spec = importlib.util.find_spec('mmtat')
     if spec is None or Path(spec.origin).parent != ROOT / 'mmtat':
         lines.append(f'mmtat is not installed from {ROOT}')
@@ -207,8 +217,12 @@ def pip_install(*arguments):
         )
 
 
-def install():
-    """Bring in what lacks, and no more."""
+def install(extras=()):
+    """Bring in what lacks, and no more.
+
+    Args:
+        extras (Sequence[str]): Names of ``setup.py``, beside the tests.
+    """
     forget_broken()
     full_mmcv = find('mmcv')
     if full_mmcv and 'mmcv' in missing(wanted()):
@@ -217,11 +231,11 @@ def install():
             f'{missing(wanted())["mmcv"]}. Install one that fits, or '
             'uninstall it, and mmcv-lite comes in its place.'
         )
-    extras = 'tests' if full_mmcv else 'lite,tests'
+    names = ['tests', *extras] if full_mmcv else ['lite', 'tests', *extras]
     with tempfile.TemporaryDirectory() as folder:
         constraints = Path(folder, 'constraints.txt')
         constraints.write_text('\n'.join(bent_constraints()) + '\n')
-        pip_install('-c', str(constraints), '-e', f'.[{extras}]')
+        pip_install('-c', str(constraints), '-e', f'.[{",".join(names)}]')
     replace_opencv_without_display()
 
 
@@ -247,13 +261,19 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('action', choices=('check', 'install'))
     parser.add_argument('--quiet', action='store_true')
+    parser.add_argument('--extras', default='', metavar='A,B')
     arguments = parser.parse_args()
+    extras = [name for name in arguments.extras.split(',') if name]
+    unknown = set(extras) - set(declared())
+    if unknown:
+        parser.error(f'--extras: setup.py has no {", ".join(sorted(unknown))}')
     if arguments.action == 'install':
-        install()
+        install(extras)
         # What pip brought in is new to this process.
         command = [sys.executable, __file__, 'check']
+        command += ['--extras', arguments.extras]
         raise SystemExit(subprocess.run(command).returncode)
-    lines = problems()
+    lines = problems(extras)
     if not arguments.quiet:
         print('\n'.join(lines) or f'{sys.prefix} satisfies setup.py.')
     raise SystemExit(1 if lines else 0)

@@ -1,12 +1,14 @@
 # Sets PYTHON to a Python whose environment satisfies setup.py: the active
 # virtual environment if it does, else the checkout's own .venv, which is made
-# or finished first. Sourced by run_tests.sh and demo.sh.
+# or finished first. Sourced by run_tests.sh and demo.sh; the former may set
+# extras to names of setup.py that must be there too, as export,timm.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=$root/.venv
 
 satisfies() {
-    [ -x "$1" ] && "$1" "$root/tools/setup_env.py" check "${@:2}"
+    [ -x "$1" ] && "$1" "$root/tools/setup_env.py" check \
+        ${extras:+--extras "$extras"} "${@:2}"
 }
 
 can_make_venv() {
@@ -40,7 +42,8 @@ make_venv() {
         # The making of it was interrupted while it brought in pip.
         rm -rf "$venv"/lib/python3*/site-packages/pip{,-*}
         "$venv/bin/python" -m ensurepip --upgrade --default-pip
-    fi && "$venv/bin/python" "$root/tools/setup_env.py" install
+    fi && "$venv/bin/python" "$root/tools/setup_env.py" install \
+        ${extras:+--extras "$extras"}
 }
 
 choose_python() {
