@@ -64,8 +64,6 @@ EXTRAS_REQUIRE = {
         'onnx',
         'onnxruntime',
         'safetensors',
-        # Unbounded: torch's exporter to ONNX needs it, and pins none.
-        'onnxscript',
     ],
     'timm': [
         # Unbounded: mmpretrain's TIMMBackbone asks for create_model alone.
