@@ -135,7 +135,13 @@ setup(
         'Typing :: Typed',
     ],
     packages=find_packages(include=['mmtat', 'mmtat.*']),
-    package_data={'mmtat': ['py.typed', 'ops/backends/measurements.json']},
+    package_data={
+        'mmtat': [
+            'py.typed',
+            'engine/visualization/page.html',
+            'ops/backends/measurements.json',
+        ]
+    },
     # 3.11 is the first that current numpy and scikit-learn support.
     python_requires='>=3.11',
     install_requires=INSTALL_REQUIRES,

@@ -10,6 +10,7 @@ model = dict(
     teacher_ckpt='work_dirs/digits_teacher/iter_300.pth',
     distiller=dict(
         type='mmtat.TaTDistiller',
+        input_size=(32, 32),
         # After the last ReLU; 16 x 8 x 8 and 64 x 8 x 8.
         layers=[dict(student='backbone.layer3', teacher='backbone.layer3')],
         # The embeddings that were released for ImageNet.

@@ -18,7 +18,8 @@ from mmtat.models.utils import load_config, read_state_dict
 from .checked_runner import bare_model
 from .checkpoint_check import check_fit
 from .class_check import check_class_numbers
-from .dataset_check import check_datasets, datasets_of, set_data_root
+from .dataset_check import check_datasets, set_data_root
+from .input_size import training_crop
 
 
 def base_parser(description: str) -> argparse.ArgumentParser:
@@ -97,22 +98,15 @@ def set_input_size(config: Config) -> None:
         config (Config): Changed in place.
     """
     distiller = config.model.get('distiller') or {}
-    sizes = [
-        transform.get('crop_size', transform.get('scale'))
-        for dataset in datasets_of(config, ('train_dataloader',))
-        for transform in dataset.get('pipeline', [])
-        if str(transform.get('type')).endswith('Crop')
-    ]
+    crop = training_crop(config)
     is_tat = str(distiller.get('type')) == 'mmtat.TaTDistiller'
-    if is_tat and sizes and sizes[-1] is not None:
+    if is_tat and crop is not None:
         architecture = config.model.get('architecture')
         preprocessor = isinstance(architecture, dict) and architecture.get(
             'data_preprocessor'
         )
-        size = sizes[-1]
-        size = (size, size) if isinstance(size, int) else tuple(size)
         if not (preprocessor and preprocessor.get('size')):
-            distiller.setdefault('input_size', size)
+            distiller.setdefault('input_size', crop)
 
 
 def _check_devices(launcher: str) -> None:

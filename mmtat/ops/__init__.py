@@ -5,6 +5,13 @@ from .attention import (
     target_aware_attention,
     target_aware_loss,
 )
+from .attention_maps import (
+    attention_column,
+    attention_row,
+    cell_numbers,
+    pooled_attention,
+    rebuilt_map,
+)
 from .backends import BACKENDS, Backend, check_backend, choose_backend
 from .embedded_pass import EmbeddedPass, PointEmbedding
 from .embedding import (
@@ -19,6 +26,7 @@ from .features import check_feature, check_positive, match_features
 from .image_pass import ImagePass
 from .margins import negative_margin
 from .region_blocks import AnchorPoints, PatchGroups, WholeMap
+from .region_grid import RegionGrid, ungroup_patches
 from .regions import (
     check_pair,
     check_patches,
@@ -41,6 +49,13 @@ from .streaming import (
     is_large,
     streamed_losses,
 )
+from .tiles import scaled_channels, tiled
+from .tokens import (
+    token_grid,
+    token_map_shape,
+    tokens_and_grid,
+    tokens_to_map,
+)
 from .variational import variational_information_loss
 from .wasserstein import gaussian_wasserstein_loss
 
@@ -53,9 +68,13 @@ __all__ = [
     'ImagePass',
     'PatchGroups',
     'PointEmbedding',
+    'RegionGrid',
     'Statistics',
     'WholeMap',
+    'attention_column',
     'attention_entropy',
+    'attention_row',
+    'cell_numbers',
     'check_backend',
     'check_feature',
     'check_levels',
@@ -78,10 +97,19 @@ __all__ = [
     'normalise_by',
     'normalise_images',
     'pool_anchors',
+    'pooled_attention',
+    'rebuilt_map',
+    'scaled_channels',
     'similarity_preserving_loss',
     'streamed_losses',
     'target_aware_attention',
     'target_aware_loss',
+    'tiled',
+    'ungroup_patches',
+    'token_grid',
+    'token_map_shape',
+    'tokens_and_grid',
+    'tokens_to_map',
     'variational_information_loss',
     'with_gradient_laid_out',
 ]

@@ -132,6 +132,8 @@ def _commands(
     ]
     own = [str(train_tool), str(folder / 'distilled.py'), '--data-root']
     own += [str(data), '--cfg-options', 'model.architecture.pretrained=None']
+    # A validation of the teacher is not part of what is compared.
+    own += ['model.teacher_metric=0']
     single = [str(folder / 'alone.py'), '--cfg-options']
     single += ['model.pretrained=None', *roots]
     return {

@@ -1,9 +1,17 @@
+from .distill_weight_hook import DistillWeightHook
+from .distillation_balance_hook import DistillationBalanceHook
+from .distillation_figure_hook import DistillationFigureHook
 from .distillation_monitor_hook import DistillationMonitorHook
 from .restore_distiller_hook import RestoreDistillerHook
 from .save_student_hook import SaveStudentHook
+from .teacher_metric_hook import TeacherMetricHook
 
 __all__ = [
+    'DistillWeightHook',
+    'DistillationBalanceHook',
+    'DistillationFigureHook',
     'DistillationMonitorHook',
     'RestoreDistillerHook',
     'SaveStudentHook',
+    'TeacherMetricHook',
 ]

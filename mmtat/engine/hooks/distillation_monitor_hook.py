@@ -1,19 +1,19 @@
 """Logs where a distillation pulls, how hard, and how its attention spreads."""
 
 import contextlib
-import random
 from typing import Any, Dict, Iterator, List, Optional, Sequence
 
-import numpy as np
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mmtat.models.losses import TaTLoss
 from mmtat.ops import attention_entropy, check_positive
 from mmtat.registry import HOOKS
+
+from ..checked_runner import bare_model
+from ..random_state import kept_random_state
 
 
 @HOOKS.register_module()
@@ -59,8 +59,7 @@ class DistillationMonitorHook(Hook):
         # In the iteration that a LoggerHook of this interval logs.
         if (runner.iter + 1) % self.interval:
             return
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
+        model = bare_model(runner)
         wrapper = runner.optim_wrapper
         with _undisturbed(model), wrapper.optim_context(runner.model):
             measured = _measure(model, data_batch)
@@ -127,14 +126,11 @@ def _gradient(
 def _undisturbed(model: nn.Module) -> Iterator[None]:
     """Buffers and random states return to what they were."""
     buffers = {n: b.detach().clone() for n, b in model.named_buffers()}
-    # Augmentations of batches draw from these.
-    others = random.getstate(), np.random.get_state()
     try:
-        with torch.random.fork_rng():
+        # Augmentations of batches draw numbers.
+        with kept_random_state():
             yield
     finally:
-        random.setstate(others[0])
-        np.random.set_state(others[1])
         for name, buffer in model.named_buffers():
             if name in buffers:
                 buffer.copy_(buffers[name])

@@ -129,7 +129,11 @@ def read_log(folder: Path, start: str) -> Tuple[Dict[str, float], List[float]]:
         if 'loss' in line or 'lr' in line:
             times.append(line['time'])
             continue
-        new = {k: v for k, v in line.items() if k not in _NO_METRICS}
+        new = {
+            key: value
+            for key, value in line.items()
+            if key not in _NO_METRICS and not key.startswith('teacher/')
+        }
         if new:
             # One validation may report in several lines.
             metrics = {**metrics, **new} if line['step'] == step else new

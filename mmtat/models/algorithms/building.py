@@ -1,6 +1,6 @@
 """Building the parts of a distillation, and refusing those that cannot be."""
 
-from typing import Dict, FrozenSet, Optional, Tuple, Union
+from typing import Any, Dict, FrozenSet, Optional, Tuple, Union
 
 from mmengine.model import BaseModel
 from mmrazor.models.distillers import BaseDistiller
@@ -8,6 +8,7 @@ from mmrazor.registry import MODELS as MMRAZOR_MODELS
 from torch import nn
 
 from ..utils import (
+    DistillDataPreprocessor,
     DryRun,
     FrozenTeacher,
     NormWatch,
@@ -19,10 +20,60 @@ from ..utils import (
     check_type,
     dry_run,
     resolve_model_config,
+    teacher_preprocessor,
     without_pretrained,
 )
 from ..utils.model_config import ModelSource
 from ..utils.teacher_checkpoint import CheckpointSource
+
+
+def refuse_students(**arguments: None) -> None:
+    """Raise for arguments that belong to the student.
+
+    Args:
+        **arguments (None): By their names.
+
+    Raises:
+        ValueError: One is not None.
+    """
+    for name, value in arguments.items():
+        if value is not None:
+            raise ValueError(
+                f'{name} belongs to the architecture: set '
+                f'architecture=dict({name}={value!r}, ...)'
+            )
+
+
+def check_batches(name: str, batches: Any) -> None:
+    """Raise unless it is None or a number of batches from 0 on.
+
+    Args:
+        name (str): Of the argument.
+        batches (Any): What came.
+
+    Raises:
+        ValueError: Anything else.
+    """
+    is_number = isinstance(batches, int) and not isinstance(batches, bool)
+    if batches is not None and not (is_number and batches >= 0):
+        raise ValueError(
+            f'{name} must be None, 0 for none, or a number of batches, got '
+            f'{batches!r}'
+        )
+
+
+def check_bool(name: str, value: Any) -> None:
+    """Raise unless it is a bool.
+
+    Args:
+        name (str): Of the argument.
+        value (Any): What came.
+
+    Raises:
+        TypeError: Anything else.
+    """
+    if not isinstance(value, bool):
+        raise TypeError(f'{name} must be a bool, got {value!r}')
 
 
 def build_student(
@@ -119,6 +170,24 @@ def build_teacher(
     speed = TeacherSpeed(options, runs['teacher'], watch)
     teacher = FrozenTeacher(model, checkpoint, runs['teacher'], trained, speed)
     return teacher, runs['student'].overwritten
+
+
+def preprocessor_of_both(student: BaseModel, teacher: BaseModel) -> nn.Module:
+    """What normalises the batches, for both models where they differ.
+
+    Args:
+        student (BaseModel): The student.
+        teacher (BaseModel): The teacher.
+
+    Returns:
+        nn.Module: The student's preprocessor, or one around it.
+    """
+    own = teacher_preprocessor(
+        student.data_preprocessor, teacher.data_preprocessor
+    )
+    if own is None:
+        return student.data_preprocessor
+    return DistillDataPreprocessor(student.data_preprocessor, own)
 
 
 def _check_not_shared(student: BaseModel, teacher: BaseModel) -> None:

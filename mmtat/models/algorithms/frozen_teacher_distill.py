@@ -14,18 +14,25 @@ from mmtat.registry import MODELS
 
 from ..distillers.idle import is_idle, no_losses
 from ..utils import (
-    DistillDataPreprocessor,
     TeacherOptions,
     attach,
     check_graph,
     check_recorded,
     clear,
-    teacher_preprocessor,
     watch_graph,
 )
 from ..utils.model_config import ModelSource
 from ..utils.teacher_checkpoint import CheckpointSource
-from .building import build_distiller, build_student, build_teacher
+from .building import (
+    build_distiller,
+    build_student,
+    build_teacher,
+    check_batches,
+    check_bool,
+    preprocessor_of_both,
+    refuse_students,
+)
+from .gradient_look import GradientLook
 from .student_state import rename_for_load, rename_for_save
 
 
@@ -56,6 +63,11 @@ class FrozenTeacherDistill(BaseAlgorithm):
             ``dtype``, ``channels_last``, ``compile``, ``fold_norms`` and
             ``stream`` of :class:`TeacherOptions`. Defaults to None, what
             changes results by no more than rounding.
+        teacher_metric (int, optional): Validation batches on which the
+            teacher is evaluated before the first iteration; 0 for none.
+            Defaults to None: all on a GPU, 2 on a CPU.
+        gradient_balance (bool): Whether the log compares the gradients of
+            task and distillation. Defaults to True.
         init_cfg (dict, optional): Of :class:`BaseModule`.
         pretrained, train_cfg, test_cfg (None): Accepted because
             ``mmseg.apis.init_model`` sets them; belong to the architecture.
@@ -74,21 +86,18 @@ class FrozenTeacherDistill(BaseAlgorithm):
         distiller: Union[Dict, BaseDistiller, None] = None,
         data_preprocessor: Union[Dict, nn.Module, None] = None,
         teacher_options: Optional[Dict[str, Any]] = None,
+        teacher_metric: Optional[int] = None,
+        gradient_balance: bool = True,
         init_cfg: Optional[Dict] = None,
         pretrained: None = None,
         train_cfg: None = None,
         test_cfg: None = None,
     ) -> None:
-        for name, value in (
-            ('pretrained', pretrained),
-            ('train_cfg', train_cfg),
-            ('test_cfg', test_cfg),
-        ):
-            if value is not None:
-                raise ValueError(
-                    f'{name} belongs to the architecture: set '
-                    f'architecture=dict({name}={value!r}, ...)'
-                )
+        refuse_students(
+            pretrained=pretrained, train_cfg=train_cfg, test_cfg=test_cfg
+        )
+        check_batches('teacher_metric', teacher_metric)
+        check_bool('gradient_balance', gradient_balance)
         options = TeacherOptions.from_config(teacher_options)
         student = build_student(architecture, data_preprocessor)
         # In-place activations stay: recorders keep copies where needed.
@@ -99,15 +108,13 @@ class FrozenTeacherDistill(BaseAlgorithm):
             self._teacher, self._overwritten = build_teacher(
                 student, teacher, teacher_ckpt, self.distiller, options
             )
-        own = teacher_preprocessor(
-            self.data_preprocessor, self.teacher.data_preprocessor
-        )
-        if own is not None:
-            self.data_preprocessor = DistillDataPreprocessor(
-                self.data_preprocessor, own
-            )
+        self.data_preprocessor = preprocessor_of_both(student, self.teacher)
+        self.teacher_metric = teacher_metric
+        self.gradient_balance = gradient_balance
         #: Set by mmrazor's StopDistillHook.
         self.distillation_stopped = False
+        #: Set for a step to watch by DistillationBalanceHook.
+        self.gradient_look: Optional[GradientLook] = None
         self._register_state_dict_hook(rename_for_save)
         self._register_load_state_dict_pre_hook(rename_for_load)
 
@@ -121,16 +128,20 @@ class FrozenTeacherDistill(BaseAlgorithm):
         """The teacher; not a submodule."""
         return self._teacher.model
 
-    @staticmethod
-    def required_hooks() -> List[Dict]:
+    def required_hooks(self) -> List[Dict]:
         """Hooks that the Runner adds for this model.
 
         Returns:
-            list[dict]: Hook configs.
+            list[dict]: Configs, for types that the run's config has not.
         """
         return [
             dict(type='mmtat.SaveStudentHook'),
             dict(type='mmtat.RestoreDistillerHook'),
+            dict(
+                type='mmtat.DistillationBalanceHook',
+                gradients=self.gradient_balance,
+            ),
+            dict(type='mmtat.TeacherMetricHook', batches=self.teacher_metric),
         ]
 
     def init_weights(self) -> None:
@@ -221,10 +232,15 @@ class FrozenTeacherDistill(BaseAlgorithm):
             check_recorded(distiller.student_recorders, 'student')
             check_graph(distiller.student_recorders, self.architecture)
             self._teacher.join(distiller)
+            look = self.gradient_look
+            if look is not None:
+                look.watch(distiller.student_recorders, self._overwritten)
             losses = add_prefix(losses, 'student')
             losses.update(
                 add_prefix(distiller.compute_distill_losses(), 'distill')
             )
+            if look is not None:
+                look.watch_scale(losses)
         finally:
             clear(distiller.student_recorders)
             clear(distiller.teacher_recorders)

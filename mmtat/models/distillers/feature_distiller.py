@@ -13,7 +13,7 @@ from mmtat.registry import MODELS
 from ..losses.weighted_loss import check_weight
 from .channels import build_with_channels, check_losses
 from .layer_pair_distiller import LayerPairDistiller
-from .layer_pairs import RECORDER, single_shape
+from .layer_pairs import RECORDER, feature_shape
 
 
 @MODELS.register_module()
@@ -28,9 +28,9 @@ class FeatureDistiller(LayerPairDistiller):
 
     Args:
         layers (list[dict | str]): Pairs ``dict(student=..., teacher=...)``
-            of module names that return a map (B, C, H, W) or a vector (B,
-            C); a string names the same layer in both. May be left out where
-            only logits are distilled.
+            of module names that return a map (B, C, H, W), tokens (B, N, C)
+            or a vector (B, C); a string names the same layer in both. May be
+            left out where only logits are distilled.
         losses (dict[str, dict]): Losses of the two features by their log
             keys, which begin with 'loss'; types without a scope are
             mmrazor's. One that also takes ``data_samples`` gets them.
@@ -199,13 +199,7 @@ class FeatureDistiller(LayerPairDistiller):
 
     def _channels(self, role: str, index: int, source: str) -> int:
         name = RECORDER.format(index)
-        shape = single_shape(self.runs[role], name, role, source)
-        if len(shape) not in (2, 4):
-            raise ValueError(
-                f'the {role} layer {source!r} must return a map '
-                f'(B, C, H, W) or a vector (B, C), got {tuple(shape)}'
-            )
-        return shape[1]
+        return feature_shape(self.runs[role], name, role, source)[1]
 
     def _build_connectors(self, channels: Dict[str, int]) -> nn.ModuleDict:
         connectors = nn.ModuleDict()
@@ -230,9 +224,10 @@ class FeatureDistiller(LayerPairDistiller):
         if self.resize and are_maps and student.shape[2:] != size:
             student = F.interpolate(student, size, mode='bilinear')
         connectors = self.layer_connectors[index]
+        # mmrazor's losses view maps as rows, which those of tokens are not.
         features = (
-            connectors['student'](student),
-            connectors['teacher'](teacher),
+            connectors['student'](student.contiguous()),
+            connectors['teacher'](teacher.contiguous()),
         )
         return tree_map(_in_full_precision, features)
 

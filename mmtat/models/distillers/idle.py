@@ -1,9 +1,11 @@
 """A distiller whose weights are all 0: nothing to run the teacher for."""
 
-from typing import Dict, List
+from typing import Dict
 
 from mmrazor.models.distillers import BaseDistiller
 from torch import Tensor, nn
+
+from .loss_modules import configured_modules, has_weight, own_modules
 
 
 def is_idle(distiller: BaseDistiller) -> bool:
@@ -19,11 +21,8 @@ def is_idle(distiller: BaseDistiller) -> bool:
     Returns:
         bool: False where any loss counts, or there is no loss at all.
     """
-    configured = [
-        distiller.distill_losses[name]
-        for name in distiller.loss_forward_mappings
-    ]
-    own = [] if _is_zero(distiller) else _own_losses(distiller)
+    configured = list(configured_modules(distiller).values())
+    own = [] if _is_zero(distiller) else [*own_modules(distiller).values()]
     is_distilled = bool(configured or own) or _is_zero(distiller)
     return is_distilled and all(map(_is_zero, [*configured, *own]))
 
@@ -50,27 +49,5 @@ def no_losses(distiller: BaseDistiller, like: Tensor) -> Dict[str, Tensor]:
     return dict.fromkeys(names, zero)
 
 
-def _own_losses(distiller: BaseDistiller) -> List[nn.Module]:
-    """Losses that are not of the config's ``distill_losses``."""
-    losses: List[nn.Module] = []
-    for name, part in distiller.named_children():
-        if name == 'logits':
-            losses.append(part.loss)
-        elif name == 'layer_criteria':
-            # By their names, for each pair; those without a weight too.
-            losses += [loss for of_pair in part for loss in of_pair.values()]
-        elif name not in ('distill_losses', 'connectors'):
-            losses += _weighted(part)
-    return losses
-
-
-def _weighted(part: nn.Module) -> List[nn.Module]:
-    """The outermost modules that have a weight."""
-    if hasattr(part, 'loss_weight'):
-        return [part]
-    return [loss for child in part.children() for loss in _weighted(child)]
-
-
 def _is_zero(loss: nn.Module) -> bool:
-    weight = getattr(loss, 'loss_weight', None)
-    return isinstance(weight, (int, float)) and weight == 0
+    return has_weight(loss) and loss.loss_weight == 0

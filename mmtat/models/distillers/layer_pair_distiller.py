@@ -16,7 +16,6 @@ from mmtat.ops import check_pair
 from ..utils import (
     DryRun,
     ModelReference,
-    add_recorder,
     attach,
     check_sources,
     clear,
@@ -24,17 +23,10 @@ from ..utils import (
     recorded,
 )
 from .channels import check_loss_names
-from .layer_pairs import (
-    RECORDER,
-    parse_pairs,
-    single,
-    training_size,
-    with_layers,
-)
+from .layer_pairs import RECORDER, as_map, need_images, single
 from .logits import build_logits
-
-#: Recorder of what the student is called with, where a loss asks for it.
-CALLED_WITH = 'called_with'
+from .pair_config import parse_pairs, training_size, with_layers
+from .student_call import image_size_of_call, record_call, samples_of_call
 
 
 class LayerPairDistiller(ConfigurableDistiller):
@@ -45,7 +37,8 @@ class LayerPairDistiller(ConfigurableDistiller):
 
     Args:
         layers (list[dict | str]): Pairs ``dict(student=..., teacher=...)``
-            of module names; a string names the same layer in both.
+            of module names; a string names the same layer in both. Tokens
+            (B, N, C) of a transformer are taken as the map that they are.
         logits (dict, optional): Distil the logits too (Eq. 9): see
             :class:`LogitsDistillation`. Defaults to None, not at all.
         input_size (tuple[int, int], optional): Height and width of the
@@ -200,19 +193,27 @@ class LayerPairDistiller(ConfigurableDistiller):
             index (int): Of the pair.
 
         Returns:
-            Any: Its one value.
+            Any: Its one value; tokens (B, N, C) as the map (B, C, h, w) that
+            they are of the step's images.
 
         Raises:
-            ValueError: Nothing, or several values.
+            ValueError: Nothing, several values, or tokens that are no map.
         """
-        name = RECORDER.format(index)
+        name, source = RECORDER.format(index), self.pairs[index][role]
         record = recorded(self.recorders_of(role), name, role)
-        return single(record, role, self.pairs[index][role])
+        value, grid = single(record, role, source)
+        if not isinstance(value, Tensor) or value.dim() != 3:
+            return value
+        size = None
+        if grid is None:
+            # The teacher sees the same images, but is not called by itself.
+            size = image_size_of_call(self.student_recorders)
+        return as_map(value, size, grid, f'{role} layer {source!r}')
 
     @property
     def data_samples(self) -> List[BaseDataElement]:
         """The batch's data samples, as the student was called with them."""
-        return recorded(self.student_recorders, CALLED_WITH, 'student')[1]
+        return samples_of_call(self.student_recorders)
 
     def check_loss_names(self, own: Iterable[str]) -> None:
         """Keep the names of the losses; raise where the config has one.
@@ -233,9 +234,7 @@ class LayerPairDistiller(ConfigurableDistiller):
         if self.logits is not None:
             self.logits.add_recorder(self.recorders_of(role), model, role)
         if role == 'student' and self.needs_data_samples:
-            add_recorder(
-                self.recorders_of(role), CALLED_WITH, 'ModuleInputs', '', role
-            )
+            record_call(self.student_recorders)
         check_sources(self.recorders_of(role), model, role)
         self._models[role] = ModelReference(model)
         if len(self._models) == 2 and not self.runs:
@@ -248,6 +247,10 @@ class LayerPairDistiller(ConfigurableDistiller):
                 self.runs[role] = run
                 attach(manager, model, run.overwritten)
                 self._models[role].weaken()
+            is_recorded = self.needs_data_samples
+            if not is_recorded and need_images(self.pairs, self.runs):
+                record_call(self.student_recorders)
+                attach(self.student_recorders, models['student'])
             self.build_layers(is_known)
             if self.logits is not None:
                 self.logits.check(**self.runs)

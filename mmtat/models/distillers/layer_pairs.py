@@ -1,11 +1,13 @@
-"""Which layers are distilled to which, and what maps they give."""
+"""What maps layers give, in a dry run and in a step."""
 
-from typing import Any, Dict, Iterable, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import torch
-from torch import nn
+from torch import Tensor
 
-from ..utils import DryRun, input_size
+from mmtat.ops import token_map_shape, tokens_and_grid, tokens_to_map
+
+from ..utils import DryRun
 
 Size = Tuple[int, int]
 
@@ -13,72 +15,7 @@ Size = Tuple[int, int]
 RECORDER = 'layer_{}'
 
 
-def parse_pairs(
-    layers: Any, may_be_empty: bool = False
-) -> List[Dict[str, str]]:
-    """Read the distiller's ``layers``.
-
-    Args:
-        layers (list[dict | str]): Pairs, or names that both models share.
-        may_be_empty (bool): Whether there may be none. Defaults to False.
-
-    Returns:
-        list[dict[str, str]]: Layer names by 'student' and 'teacher'.
-
-    Raises:
-        ValueError: Anything else.
-    """
-    is_list = isinstance(layers, (list, tuple))
-    if not is_list or not (layers or may_be_empty):
-        raise ValueError(
-            'layers must be a list of dict(student=..., teacher=...), got '
-            f'{layers!r}'
-        )
-    pairs = []
-    for layer in layers:
-        if isinstance(layer, str):
-            layer = dict(student=layer, teacher=layer)
-        is_pair = isinstance(layer, dict) and (
-            set(layer) == {'student', 'teacher'}
-        )
-        if not is_pair or not all(isinstance(n, str) for n in layer.values()):
-            raise ValueError(
-                'each of layers must be dict(student=..., teacher=...) or a '
-                f'name that both share, got {layer!r}'
-            )
-        pairs.append(dict(layer))
-    return pairs
-
-
-def with_layers(
-    recorders: Optional[Dict[str, Dict]], pairs: List[Dict], role: str
-) -> Dict[str, Dict]:
-    """A model's recorders with those of the layer pairs.
-
-    Args:
-        recorders (dict[str, dict], optional): Of the distiller's config.
-        pairs (list[dict[str, str]]): See :func:`parse_pairs`.
-        role (str): 'student' or 'teacher'.
-
-    Returns:
-        dict[str, dict]: A new dict, with ``layer_<n>`` for each pair.
-
-    Raises:
-        ValueError: The config's recorders have such names already.
-    """
-    recorders = dict(recorders or {})
-    for index, pair in enumerate(pairs):
-        name = RECORDER.format(index)
-        if name in recorders:
-            raise ValueError(
-                f'{role}_recorders: {name!r} is the name of a recorder that '
-                'the distiller adds by itself; choose another'
-            )
-        recorders[name] = dict(type='ModuleOutputs', source=pair[role])
-    return recorders
-
-
-def single(record: Any, role: str, source: str) -> Any:
+def single(record: Any, role: str, source: str) -> Tuple[Any, Optional[Size]]:
     """The one value of a record.
 
     Args:
@@ -87,21 +24,25 @@ def single(record: Any, role: str, source: str) -> Any:
         source (str): The layer's name, for the message.
 
     Returns:
-        Any: The record, or the only item of a tuple or list.
+        tuple[Any, tuple[int, int] | None]: The record, the only item of a
+        tuple or list, or the tokens that a layer returns with height and
+        width of their map; and these two.
 
     Raises:
         ValueError: A tuple or list of several items.
     """
+    record, grid = tokens_and_grid(record)
     if isinstance(record, (list, tuple)) and not isinstance(
         record, torch.Size
     ):
         if len(record) != 1:
             raise ValueError(
                 f'the {role} layer {source!r} returns {len(record)} values; '
-                'name an inner layer that returns one map (B, C, H, W)'
+                'name an inner layer that returns one map (B, C, H, W), or '
+                'the tokens of one (B, N, C)'
             )
-        return record[0]
-    return record
+        record = record[0]
+    return record, grid
 
 
 def single_shape(run: DryRun, name: str, role: str, source: str) -> torch.Size:
@@ -119,6 +60,33 @@ def single_shape(run: DryRun, name: str, role: str, source: str) -> torch.Size:
     Raises:
         ValueError: The model or the layer did not run, or gives no tensor.
     """
+    return _shape_and_grid(run, name, role, source)[0]
+
+
+def need_images(pairs: List[Dict[str, str]], runs: Dict[str, DryRun]) -> bool:
+    """Whether the maps of some tokens follow from the size of the images.
+
+    Args:
+        pairs (list[dict[str, str]]): Layer names by 'student' and 'teacher'.
+        runs (dict[str, DryRun]): Of these.
+
+    Returns:
+        bool: A layer gives tokens, and no size of their map with them.
+
+    Raises:
+        ValueError: See :func:`single_shape`.
+    """
+    found = [
+        _shape_and_grid(run, RECORDER.format(index), role, pair[role])
+        for index, pair in enumerate(pairs)
+        for role, run in runs.items()
+    ]
+    return any(len(shape) == 3 and grid is None for shape, grid in found)
+
+
+def _shape_and_grid(
+    run: DryRun, name: str, role: str, source: str
+) -> Tuple[torch.Size, Optional[Size]]:
     if run.error:
         raise ValueError(
             f'the {role} does not run on an image of {run.size}: {run.error}'
@@ -129,12 +97,12 @@ def single_shape(run: DryRun, name: str, role: str, source: str) -> torch.Size:
             f'{role}; name a layer that its forward passes through (a head '
             'of mmsegmentation is run by its method: name a layer inside)'
         )
-    shape = single(run.records[name][0], role, source)
+    shape, grid = single(run.records[name][0], role, source)
     if not isinstance(shape, torch.Size):
         raise ValueError(
             f'the {role} layer {source!r} gives no tensor, but a {type(shape)}'
         )
-    return shape
+    return shape, grid
 
 
 def map_shape(run: DryRun, name: str, role: str, source: str) -> torch.Size:
@@ -147,36 +115,70 @@ def map_shape(run: DryRun, name: str, role: str, source: str) -> torch.Size:
         source (str): The layer's name, for the message.
 
     Returns:
-        torch.Size: (1, C, H, W).
+        torch.Size: (1, C, H, W), also of tokens (1, N, C).
 
     Raises:
         ValueError: The layer did not run, or gives no map.
     """
-    shape = single_shape(run, name, role, source)
+    shape = feature_shape(run, name, role, source)
     if len(shape) != 4:
         raise ValueError(
             f'the {role} layer {source!r} must return a map (B, C, H, W), '
-            f'got {tuple(shape)}'
+            f'or tokens (B, N, C), got {tuple(shape)}'
         )
     return shape
 
 
-def training_size(
-    size: Optional[Size], models: Iterable[nn.Module]
-) -> Tuple[Size, bool]:
-    """Height and width of the training input, for the dry run.
+def feature_shape(
+    run: DryRun, name: str, role: str, source: str
+) -> torch.Size:
+    """Shape of the map or the vector that a layer gave in a dry run.
 
     Args:
-        size (tuple[int, int], optional): That the config gives.
-        models (Iterable[nn.Module]): Whose sizes are taken, the first that
-            is known.
+        run (DryRun): Of the model.
+        name (str): The layer's recorder.
+        role (str): 'student' or 'teacher', for the message.
+        source (str): The layer's name, for the message.
 
     Returns:
-        tuple[tuple[int, int], bool]: (height, width) in pixels, and whether
-        it is known.
+        torch.Size: (1, C, H, W), also of tokens (1, N, C); or (1, C).
+
+    Raises:
+        ValueError: The layer did not run, or gives neither.
     """
-    known = size is not None
-    for model in models:
-        if not known:
-            size, known = input_size(model)
-    return size, known
+    shape, grid = _shape_and_grid(run, name, role, source)
+    if len(shape) == 3 and shape[0] == 1:
+        try:
+            return torch.Size(token_map_shape(shape, run.size, grid))
+        except ValueError as error:
+            raise ValueError(f'the {role} layer {source!r}: {error}') from None
+    if len(shape) not in (2, 4):
+        raise ValueError(
+            f'the {role} layer {source!r} must return a map (B, C, H, W), '
+            'tokens (B, N, C) or a vector (B, C), got '
+            f'{tuple(shape)} for one image'
+        )
+    return shape
+
+
+def as_map(
+    tokens: Tensor, size: Optional[Size], grid: Optional[Size], layer: str
+) -> Tensor:
+    """A layer's tokens in a step as a map.
+
+    Args:
+        tokens (Tensor): (B, N, C).
+        size (tuple[int, int], optional): Height and width of the images.
+        grid (tuple[int, int], optional): Those of the map, from the layer.
+        layer (str): Its model and name, for the message.
+
+    Returns:
+        Tensor: (B, C, h, w).
+
+    Raises:
+        ValueError: They are no map of such an image.
+    """
+    try:
+        return tokens_to_map(tokens, size, grid)
+    except ValueError as error:
+        raise ValueError(f'the {layer}: {error}') from None

@@ -11,7 +11,7 @@ from mmtat.registry import MODELS
 from ..connectors import ABFConnector
 from ..losses import HCLLoss
 from .layer_pair_distiller import LayerPairDistiller
-from .layer_pairs import RECORDER, single_shape
+from .layer_pairs import RECORDER, feature_shape
 
 #: Log key of the loss.
 LOSS_NAME = 'loss_review'
@@ -32,8 +32,9 @@ class ReviewKDDistiller(LayerPairDistiller):
     Args:
         layers (list[dict | str]): Pairs ``dict(student=..., teacher=...)``
             of module names, **from shallow to deep**; a string names the
-            same layer in both. A layer returns a map (B, C, H, W) or, as
-            the pooled feature of a classifier, a vector (B, C).
+            same layer in both. A layer returns a map (B, C, H, W), tokens
+            (B, N, C) or, as the pooled feature of a classifier, a vector
+            (B, C).
         mid_channels (int, optional): Channels in which maps are fused; by
             default those of the student's deepest map, at most 512.
         levels (Sequence[int]): Of :class:`HCLLoss`. Defaults to (4, 2, 1).
@@ -103,14 +104,9 @@ class ReviewKDDistiller(LayerPairDistiller):
         names = [pair[role] for pair in self.pairs]
         shapes = []
         for index, name in enumerate(names):
-            shape = single_shape(
+            shape = feature_shape(
                 self.runs[role], RECORDER.format(index), role, name
             )
-            if len(shape) not in (2, 4):
-                raise ValueError(
-                    f'the {role} layer {name!r} must return a map '
-                    f'(B, C, H, W) or a vector (B, C), got {tuple(shape)}'
-                )
             before = shapes[-1] if shapes else shape
             if shape[2:].numel() > before[2:].numel():
                 raise ValueError(

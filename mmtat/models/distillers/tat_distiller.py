@@ -26,8 +26,8 @@ class TaTDistiller(LayerPairDistiller):
 
     Args:
         layers (list[dict | str]): Pairs ``dict(student=..., teacher=...)``
-            of module names that return a map (B, C, H, W); a string names
-            the same layer in both.
+            of module names that return a map (B, C, H, W), or the tokens
+            (B, N, C) of one; a string names the same layer in both.
         formulation (str): 'released' (both published repositories) or
             'paper' (Eq. 3-5, numbering inferred). Defaults to 'released'.
         query, key, value (dict, optional): Arguments of

@@ -1,7 +1,8 @@
 from .data_preprocessor import DistillDataPreprocessor, teacher_preprocessor
-from .dry_run import DryRun, dry_run, input_size, module_recorders
+from .dry_run import DryRun, dry_run, module_recorders
 from .frozen_teacher import FrozenTeacher
 from .graph_check import check_graph, watch_graph
+from .layer_table import RecordableLayer, recordable_layers
 from .model_config import (
     build_model,
     check_type,
@@ -29,6 +30,7 @@ from .teacher_checkpoint import (
 )
 from .teacher_options import TeacherOptions
 from .teacher_speed import TeacherSpeed
+from .zero_image import input_size
 
 __all__ = [
     'DistillDataPreprocessor',
@@ -36,6 +38,7 @@ __all__ = [
     'FrozenTeacher',
     'ModelReference',
     'NormWatch',
+    'RecordableLayer',
     'StateLoad',
     'TeacherOptions',
     'TeacherSpeed',
@@ -56,6 +59,7 @@ __all__ = [
     'module_recorders',
     'read_checkpoint',
     'read_state_dict',
+    'recordable_layers',
     'recorded',
     'resolve_model_config',
     'state_dict_of',

@@ -1,10 +1,8 @@
 """What a model's recorded layers give and need, found by a run on no data."""
 
-import contextlib
 from dataclasses import dataclass, field
-from typing import Any, Dict, FrozenSet, Iterator, List, Optional, Tuple
+from typing import Any, Dict, FrozenSet, List, Optional, Tuple
 
-import torch
 from mmrazor.models.task_modules import RecorderManager
 from mmrazor.models.task_modules.recorder import (
     ModuleInputsRecorder,
@@ -12,12 +10,11 @@ from mmrazor.models.task_modules.recorder import (
     ParameterRecorder,
 )
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.modules.dropout import _DropoutNd
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_map
 
-DEFAULT_SIZE = (224, 224)
+from .zero_image import DEFAULT_SIZE, input_size, run_model, zero_image
 
 
 @dataclass
@@ -57,56 +54,6 @@ def module_recorders(manager: RecorderManager) -> Dict[str, Any]:
         for name, recorder in manager.recorders.items()
         if isinstance(recorder, ModuleOutputsRecorder)
     }
-
-
-def input_size(model: nn.Module) -> Tuple[Tuple[int, int], bool]:
-    """Height and width of a model's training input, and if they are known.
-
-    Args:
-        model (nn.Module): With a ``data_preprocessor`` that has a ``size``,
-            or a backbone that has an ``img_size``; else 224x224 is assumed.
-
-    Returns:
-        tuple[tuple[int, int], bool]: (height, width) in pixels, known.
-    """
-    size = getattr(getattr(model, 'data_preprocessor', None), 'size', None)
-    if size is None:
-        size = getattr(getattr(model, 'backbone', None), 'img_size', None)
-    if size is None:
-        return DEFAULT_SIZE, False
-    if isinstance(size, int):
-        size = (size, size)
-    return (int(size[0]), int(size[1])), True
-
-
-def run_model(
-    model: nn.Module,
-    inputs: Tensor,
-    data_samples: Any = None,
-    heads: Optional[Tuple[str, ...]] = None,
-    calls_heads: bool = True,
-) -> None:
-    """Run a model's layers without its losses or its predictions.
-
-    Args:
-        model (nn.Module): A :class:`BaseModel`.
-        inputs (Tensor): (N, C, H, W), preprocessed images.
-        data_samples (list, optional): Passed on to ``mode='tensor'``.
-        heads (tuple[str], optional): Run ``extract_feat`` and these heads
-            in the place of ``mode='tensor'``, which leaves auxiliary heads
-            out.
-        calls_heads (bool): Whether the heads are called as modules, with
-            their hooks, or by ``forward`` as mmsegmentation does. Defaults
-            to True.
-    """
-    if heads is None:
-        model(inputs, data_samples, mode='tensor')
-        return
-    features = model.extract_feat(inputs)
-    for name in heads:
-        head = getattr(model, name)
-        for part in head if isinstance(head, nn.ModuleList) else [head]:
-            (part if calls_heads else part.forward)(features)
 
 
 def dry_run(
@@ -171,20 +118,10 @@ def _watch(
     heads: Optional[Tuple[str, ...]],
     calls_heads: bool,
 ) -> DryRun:
-    channels = next(
-        (m.in_channels for m in model.modules() if isinstance(m, nn.Conv2d)), 3
-    )
-    device = next((p.device for p in model.parameters()), None)
     for fake in (True, False):
-        mode = (
-            FakeTensorMode(allow_non_fake_inputs=True)
-            if fake
-            else contextlib.nullcontext()
-        )
         watch = _Watch(model, recorders)
         watch.run.heads, watch.run.size = heads, size
-        with _undisturbed(model), mode, watch:
-            inputs = torch.zeros(1, channels, *size, device=device)
+        with zero_image(model, size, fake) as inputs, watch:
             try:
                 run_model(model, inputs, None, heads, calls_heads)
             except Exception as error:
@@ -194,19 +131,6 @@ def _watch(
                     watch.run.error = f'{type(error).__name__}: {error}'
             watch.finish(model)
         return watch.run
-
-
-@contextlib.contextmanager
-def _undisturbed(model: nn.Module) -> Iterator[None]:
-    """Eval mode without gradients; training flags and random state return."""
-    flags = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            yield
-    finally:
-        for module, training in flags:
-            module.training = training
 
 
 class _Watch(TorchFunctionMode):

@@ -10,10 +10,11 @@ from mmengine.model import BaseModel
 from mmrazor.models.distillers import BaseDistiller
 from torch import Tensor, nn
 
-from .dry_run import DryRun, module_recorders, run_model
+from .dry_run import DryRun, module_recorders
 from .recording import attach
 from .teacher_checkpoint import CheckpointSource, load_teacher
 from .teacher_speed import TeacherSpeed
+from .zero_image import run_model
 
 
 class _AllRecorded(Exception):

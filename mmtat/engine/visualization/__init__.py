@@ -1,0 +1,1 @@
+"""Pictures of a distillation: what tools/visualize.py draws."""
