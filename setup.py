@@ -77,6 +77,13 @@ EXTRAS_REQUIRE = {
         # Unbounded: drives a headless Chromium for the tests of a page.
         'playwright',
     ],
+    'docs': [
+        # 1.6 is the release that was tried; 2 drops the plugins that
+        # mkdocs-material is made of.
+        'mkdocs>=1.6,<2',
+        # Unbounded: plain pages, with the plainest of its features.
+        'mkdocs-material',
+    ],
     'tests': [
         # Unbounded: the suite uses nothing recent.
         'pytest',

@@ -9,7 +9,7 @@ set -euo pipefail
 
 for argument in "$@"; do
     if [ "$argument" = --all ]; then
-        extras=export,timm,tensorboard,browser
+        extras=browser,docs,export,tensorboard,timm
     fi
 done
 

@@ -20,7 +20,7 @@ def match_features(
 
     Args:
         s_feature (Tensor): (N, C) or (N, C, H, W), any floating dtype.
-        t_feature (Tensor): Likewise, of the same batch size.
+        t_feature (Tensor): (N, C) or (N, C, H, W), of the same batch size.
         dims (Sequence[int]): Numbers of dimensions that are admitted, of 2
             and 4. Defaults to both.
         same (Sequence[str]): What else must be equal, of 'channels' and

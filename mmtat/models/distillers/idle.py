@@ -33,7 +33,7 @@ def no_losses(distiller: BaseDistiller, like: Tensor) -> Dict[str, Tensor]:
     Args:
         distiller (ConfigurableDistiller): Its parameters get gradients of
             0, for which DDP waits.
-        like (Tensor): Of the losses' dtype and device.
+        like (Tensor): Any shape, of the losses' dtype and device.
 
     Returns:
         dict[str, Tensor]: Scalars 0 by the names that its losses have.

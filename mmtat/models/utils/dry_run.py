@@ -48,7 +48,14 @@ class DryRun:
 
 
 def module_recorders(manager: RecorderManager) -> Dict[str, Any]:
-    """The recorders of ``manager`` that hook a module, by their names."""
+    """The recorders of ``manager`` that hook a module.
+
+    Args:
+        manager (RecorderManager): Of a model.
+
+    Returns:
+        dict[str, ModuleOutputsRecorder]: By their names.
+    """
     return {
         name: recorder
         for name, recorder in manager.recorders.items()

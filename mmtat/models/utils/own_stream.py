@@ -22,7 +22,7 @@ class OwnStream:
         """Queue what runs within, behind what the step queued so far.
 
         Args:
-            inputs (Tensor): What it works on, on a GPU.
+            inputs (Tensor): (N, C, H, W), what it works on, on a GPU.
         """
         if self._stream is None or self._stream.device != inputs.device:
             self._stream = torch.cuda.Stream(inputs.device)

@@ -151,7 +151,7 @@ def autocast_dtype(tensor: Tensor) -> torch.dtype:
     """The dtype that autocast now computes in; it leaves float64 alone.
 
     Args:
-        tensor (Tensor): An argument of the computation.
+        tensor (Tensor): Any shape; an argument of the computation.
 
     Returns:
         torch.dtype: The tensor's own, without autocast.

@@ -199,7 +199,11 @@ def check_recorded(manager: RecorderManager, role: str) -> None:
 
 
 def clear(manager: RecorderManager) -> None:
-    """Drop what the recorders hold, and with it the graph of the step."""
+    """Drop what the recorders hold, and with it the graph of the step.
+
+    Args:
+        manager (RecorderManager): Of a model.
+    """
     for recorder in manager.recorders.values():
         recorder.reset_data_buffer()
 

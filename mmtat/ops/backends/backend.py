@@ -27,7 +27,7 @@ def common_dtype(*maps: Tensor) -> torch.dtype:
     """The dtype to compute in: that of the widest map, at least float32.
 
     Args:
-        maps (Tensor): Of any floating dtypes.
+        maps (Tensor): Any shapes and floating dtypes.
 
     Returns:
         torch.dtype: torch.float32 or torch.float64.

@@ -26,7 +26,13 @@ class OfMaps(NamedTuple):
 
 
 class Workspace:
-    """The size of the blocks, and memory for them that is taken once."""
+    """The size of the blocks, and memory for them that is taken once.
+
+    Args:
+        maps (OfMaps): (N, C, L) each, of the query's, key's, value's and
+            target's own C and L.
+        dtype (torch.dtype): Of the blocks.
+    """
 
     def __init__(self, maps: OfMaps, dtype: torch.dtype) -> None:
         device = maps.query.device
@@ -52,7 +58,16 @@ class Workspace:
         ]
 
     def views(self, heads: int, rows: int) -> Tuple[Tensor, ...]:
-        """Weights and slopes (n, rows, Lk), out and errors (n, Cv, rows)."""
+        """The memory of one block.
+
+        Args:
+            heads (int): n, images or groups at a time.
+            rows (int): Positions of the query.
+
+        Returns:
+            tuple[Tensor]: Weights and slopes (n, rows, Lk), out and errors
+            (n, Cv, rows).
+        """
         # (n*rows*Lk, ) -> (n, rows, Lk)
         maps = [
             _view(memory, heads, rows, self.columns)

@@ -48,7 +48,16 @@ class Shape(NamedTuple):
 
     @classmethod
     def of(cls, query: Tensor, key: Tensor, value: Tensor) -> 'Shape':
-        """That of maps (N, C, Hq, Wq), (N, C, Hk, Wk), (N, Cv, Hk, Wk)."""
+        """The shape of an attention over maps.
+
+        Args:
+            query (Tensor): (N, C, Hq, Wq).
+            key (Tensor): (N, C, Hk, Wk).
+            value (Tensor): (N, Cv, Hk, Wk).
+
+        Returns:
+            Shape: What the choice depends on.
+        """
         return cls(
             query.device.type,
             str(query.dtype).removeprefix('torch.'),
