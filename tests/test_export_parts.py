@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from mmengine.config import Config
 from torch import nn
 
+from mmtat.engine.export.card import mmengine_release
 from mmtat.engine.export.comparison import TOLERANCE, compare
 from mmtat.engine.export.facts import dataset_meta, describe_model, teacher_of
 from mmtat.engine.export.folding import fold_norms
@@ -317,3 +318,10 @@ def test_no_part_of_the_export_evaluates_text():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id not in ('eval', 'exec'), path
+
+
+@pytest.mark.parametrize(
+    'behind', ['', 'unknown', '66b22b6' + 33 * '0', 'a' * 40, '7' * 64]
+)
+def test_a_release_is_told_from_the_hash_behind_it(behind):
+    assert mmengine_release('0.10.7' + behind) == '0.10.7'

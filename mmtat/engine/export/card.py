@@ -153,11 +153,25 @@ def _file(source: Source, made: Made) -> List[Sequence[Any]]:
         ('compared', f'{made.check} (allowed: {TOLERANCE:g} of the largest)')
     )
     rows += [(name, version) for name, version in made.versions.items()]
-    # mmengine appends a hash of whatever it was run in.
-    trained = re.match(r'[\d.]+', str(source.meta.get('mmengine_version')))
+    trained = source.meta.get('mmengine_version')
     if trained:
-        rows.append(('mmengine of the run', trained[0]))
+        rows.append(('mmengine of the run', mmengine_release(str(trained))))
     return rows
+
+
+def mmengine_release(version: str) -> str:
+    """The release in the version that mmengine writes into checkpoints.
+
+    It appends the hash of the commit that is checked out where it runs,
+    without anything between the two.
+
+    Args:
+        version (str): As ``0.10.766b22b6...``.
+
+    Returns:
+        str: As ``0.10.7``.
+    """
+    return re.sub(r'(unknown|[0-9a-f]{64}|[0-9a-f]{40})$', '', version)
 
 
 def _classes(source: Source) -> str:
