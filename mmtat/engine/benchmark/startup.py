@@ -102,7 +102,8 @@ def run_startup(
         notes=[
             f'`{NETWORKS["voc-r18"].config}` beside the student alone, on a '
             'VOC folder of a few images of 64 x 64, with the workers of its '
-            'data loader.' + _help_note()
+            'data loader, and without the validation of the teacher that '
+            'begins a distillation (`model.teacher_metric=0`).' + _help_note()
         ],
     )
 

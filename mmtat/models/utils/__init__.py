@@ -1,3 +1,8 @@
+from .checkpoint_reading import (
+    read_checkpoint,
+    read_state_dict,
+    state_dict_of,
+)
 from .data_preprocessor import DistillDataPreprocessor, teacher_preprocessor
 from .dry_run import DryRun, dry_run, module_recorders
 from .frozen_teacher import FrozenTeacher
@@ -22,12 +27,7 @@ from .recording import (
     recorded,
 )
 from .state_loading import StateLoad, load_state
-from .teacher_checkpoint import (
-    load_teacher,
-    read_checkpoint,
-    read_state_dict,
-    state_dict_of,
-)
+from .teacher_checkpoint import load_teacher
 from .teacher_options import TeacherOptions
 from .teacher_speed import TeacherSpeed
 from .zero_image import input_size

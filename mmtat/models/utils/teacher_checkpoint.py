@@ -6,14 +6,13 @@ it, so what the recorded layers depend on must be in the file, whole.
 
 import logging
 import os
-import re
-from collections import Counter, OrderedDict
-from typing import Any, Dict, FrozenSet, List, Optional, Union
+from collections import Counter
+from typing import Dict, FrozenSet, List, Optional, Union
 
 from mmengine.logging import print_log
-from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
+from .checkpoint_reading import read_state_dict
 from .state_loading import StateLoad, load_state
 
 CheckpointSource = Union[str, os.PathLike, Dict[str, str]]
@@ -39,7 +38,8 @@ def load_teacher(
             not, and the prefix that would fix it.
     """
     path, prefix = _split_source(source)
-    state_dict = read_state_dict(path, 'teacher_ckpt')
+    # Its weights are copied into the model, and the mapping goes.
+    state_dict = read_state_dict(path, 'teacher_ckpt', is_mapped=True)
     if prefix:
         state_dict = {
             name[len(prefix) :]: tensor
@@ -73,106 +73,6 @@ def load_teacher(
         'recorded layers depend on',
         'current',
     )
-
-
-def read_checkpoint(path: str, name: str) -> Any:
-    """Read a checkpoint file, weights only.
-
-    Args:
-        path (str): Path or URL of a checkpoint.
-        name (str): Name of the argument, for messages.
-
-    Returns:
-        Any: What the file holds, on the CPU.
-
-    Raises:
-        ValueError: The file is missing, out of reach, truncated, or holds
-            more than weights and plain values.
-    """
-    try:
-        return CheckpointLoader.load_checkpoint(path, 'cpu', 'silent')
-    except FileNotFoundError as error:
-        raise ValueError(
-            f'{name}: no file {path!r}; give the path or the URL of a '
-            'checkpoint'
-        ) from error
-    except OSError as error:
-        raise ValueError(
-            f'{name}: {path!r} cannot be fetched or opened: '
-            f'{_first_line(error)}. Without a network, give the path of a '
-            'file'
-        ) from error
-    except Exception as error:
-        raise ValueError(
-            f'{name}: {path!r} cannot be read as a checkpoint of weights '
-            f'(truncated, or another kind of file): {_first_line(error)}'
-        ) from error
-
-
-def read_state_dict(path: str, name: str) -> Dict[str, Tensor]:
-    """The weights in a checkpoint file; see :func:`state_dict_of`.
-
-    Args:
-        path (str): Path or URL of a checkpoint.
-        name (str): Name of the argument, for messages.
-
-    Returns:
-        dict[str, Tensor]: The weights.
-
-    Raises:
-        ValueError: The file cannot be read, or holds no weights.
-    """
-    return state_dict_of(read_checkpoint(path, name), path, name)
-
-
-def state_dict_of(checkpoint: Any, path: str, name: str) -> Dict[str, Tensor]:
-    """The weights in a checkpoint, without a leading 'module.'.
-
-    Args:
-        checkpoint (Any): What a file holds.
-        path (str): The file, for messages.
-        name (str): Name of the argument, for messages.
-
-    Returns:
-        dict[str, Tensor]: Its ``state_dict`` or ``model`` entry, or the
-        tensors of the checkpoint itself where it is a bare state dict.
-
-    Raises:
-        ValueError: It holds no weights.
-    """
-    for key in ('state_dict', 'model'):
-        if isinstance(checkpoint, dict) and key in checkpoint:
-            checkpoint = checkpoint[key]
-    tensors = _tensors(checkpoint)
-    if not tensors:
-        raise ValueError(
-            f'{name}: {path!r} holds no weights; expected a dict of tensors, '
-            "or one under 'state_dict'"
-        )
-    if all(key.startswith('module.') for key in tensors):
-        return {key[len('module.') :]: t for key, t in tensors.items()}
-    return tensors
-
-
-def _tensors(checkpoint: Any) -> Dict[str, Tensor]:
-    """The tensors of a state dict, and what it says of their versions."""
-    if not isinstance(checkpoint, dict):
-        return {}
-    tensors = OrderedDict(
-        (name, value)
-        for name, value in checkpoint.items()
-        if isinstance(value, Tensor)
-    )
-    if hasattr(checkpoint, '_metadata'):
-        tensors._metadata = checkpoint._metadata
-    return tensors
-
-
-def _first_line(error: Exception) -> str:
-    refused = re.search(r'(?:GLOBAL|class) ([\w.]+)', str(error))
-    if refused:
-        return f'it holds {refused[1]}, which is no weight and may run code'
-    return (str(error) or type(error).__name__).strip().split('\n')[0]
 
 
 def _split_source(source: CheckpointSource) -> tuple:

@@ -1,0 +1,121 @@
+"""Reading checkpoint files: weights, and nothing that runs."""
+
+import os.path as osp
+import re
+import zipfile
+from collections import OrderedDict
+from typing import Any, Dict
+
+import torch
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch import Tensor
+
+
+def read_checkpoint(path: str, name: str, is_mapped: bool = False) -> Any:
+    """Read a checkpoint file, weights only.
+
+    Args:
+        path (str): Path or URL of a checkpoint.
+        name (str): Name of the argument, for messages.
+        is_mapped (bool): Whether tensors may stay in the file until they are
+            used, which spares a copy: nobody may write to it meanwhile.
+            Defaults to False.
+
+    Returns:
+        Any: What the file holds, on the CPU.
+
+    Raises:
+        ValueError: The file is missing, out of reach, truncated, or holds
+            more than weights and plain values.
+    """
+    try:
+        # Files of torch before 1.6 are no archives, and cannot be mapped.
+        if is_mapped and osp.isfile(path) and zipfile.is_zipfile(path):
+            return torch.load(path, 'cpu', weights_only=True, mmap=True)
+        return CheckpointLoader.load_checkpoint(path, 'cpu', 'silent')
+    except FileNotFoundError as error:
+        raise ValueError(
+            f'{name}: no file {path!r}; give the path or the URL of a '
+            'checkpoint'
+        ) from error
+    except OSError as error:
+        raise ValueError(
+            f'{name}: {path!r} cannot be fetched or opened: '
+            f'{_first_line(error)}. Without a network, give the path of a '
+            'file'
+        ) from error
+    except Exception as error:
+        raise ValueError(
+            f'{name}: {path!r} cannot be read as a checkpoint of weights '
+            f'(truncated, or another kind of file): {_first_line(error)}'
+        ) from error
+
+
+def read_state_dict(
+    path: str, name: str, is_mapped: bool = False
+) -> Dict[str, Tensor]:
+    """The weights in a checkpoint file; see :func:`state_dict_of`.
+
+    Args:
+        path (str): Path or URL of a checkpoint.
+        name (str): Name of the argument, for messages.
+        is_mapped (bool): See :func:`read_checkpoint`.
+
+    Returns:
+        dict[str, Tensor]: The weights.
+
+    Raises:
+        ValueError: The file cannot be read, or holds no weights.
+    """
+    checkpoint = read_checkpoint(path, name, is_mapped)
+    return state_dict_of(checkpoint, path, name)
+
+
+def state_dict_of(checkpoint: Any, path: str, name: str) -> Dict[str, Tensor]:
+    """The weights in a checkpoint, without a leading 'module.'.
+
+    Args:
+        checkpoint (Any): What a file holds.
+        path (str): The file, for messages.
+        name (str): Name of the argument, for messages.
+
+    Returns:
+        dict[str, Tensor]: Its ``state_dict`` or ``model`` entry, or the
+        tensors of the checkpoint itself where it is a bare state dict.
+
+    Raises:
+        ValueError: It holds no weights.
+    """
+    for key in ('state_dict', 'model'):
+        if isinstance(checkpoint, dict) and key in checkpoint:
+            checkpoint = checkpoint[key]
+    tensors = _tensors(checkpoint)
+    if not tensors:
+        raise ValueError(
+            f'{name}: {path!r} holds no weights; expected a dict of tensors, '
+            "or one under 'state_dict'"
+        )
+    if all(key.startswith('module.') for key in tensors):
+        return {key[len('module.') :]: t for key, t in tensors.items()}
+    return tensors
+
+
+def _tensors(checkpoint: Any) -> Dict[str, Tensor]:
+    """The tensors of a state dict, and what it says of their versions."""
+    if not isinstance(checkpoint, dict):
+        return {}
+    tensors = OrderedDict(
+        (name, value)
+        for name, value in checkpoint.items()
+        if isinstance(value, Tensor)
+    )
+    if hasattr(checkpoint, '_metadata'):
+        tensors._metadata = checkpoint._metadata
+    return tensors
+
+
+def _first_line(error: Exception) -> str:
+    refused = re.search(r'(?:GLOBAL|class) ([\w.]+)', str(error))
+    if refused:
+        return f'it holds {refused[1]}, which is no weight and may run code'
+    return (str(error) or type(error).__name__).strip().split('\n')[0]
