@@ -1,5 +1,6 @@
 """mmtat's child registries: its components are ``mmtat.X`` from any scope."""
 
+from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import LOOPS as MMENGINE_LOOPS
@@ -25,6 +26,12 @@ DATASETS = Registry(
     parent=MMENGINE_DATASETS,
     # Not the package, which the demo reads without mmpretrain.
     locations=['mmtat.datasets.digits'],
+)
+DATA_SAMPLERS = Registry(
+    'data sampler',
+    scope='mmtat',
+    parent=MMENGINE_DATA_SAMPLERS,
+    locations=['mmtat.engine.saving.positions'],
 )
 TRANSFORMS = Registry(
     'transform',

@@ -15,6 +15,7 @@ from mmengine.logging import print_log
 
 from . import (
     amp,
+    atomic_saving,
     compiled_ops,
     distributed,
     model_hooks,
@@ -47,6 +48,7 @@ WORKAROUNDS = (
     compiled_ops.WORKAROUND,
     package_lookups.WORKAROUND,
     safe_loading.WORKAROUND,
+    atomic_saving.WORKAROUND,
     distributed.WORKAROUND,
     amp.WORKAROUND,
     model_hooks.WORKAROUND,

@@ -1,14 +1,16 @@
 """A Runner that refuses a bad start before it writes over anything."""
 
+from pathlib import Path
 from typing import Any, Dict
 
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 from torch import nn
 
 from mmtat.models.utils import read_checkpoint, state_dict_of
 
 from .checkpoint_check import check_fit
+from .saving.newest import newest_loadable
 
 
 def bare_model(runner: Runner) -> nn.Module:
@@ -41,7 +43,8 @@ class CheckedRunner(Runner):
         model = bare_model(self)
         source = self._load_from
         if self._resume and source is None:
-            source = find_latest_checkpoint(self.work_dir)
+            newest = newest_loadable(Path(self.work_dir))
+            source = self._load_from = newest and str(newest)
         if source is not None:
             name = '--resume' if self._resume else 'load_from'
             checkpoint = read_checkpoint(source, name)

@@ -6,8 +6,9 @@ from typing import Any, Dict, Sequence
 
 import torch
 
+from mmtat.files import write_atomically
+
 from ..comparison.page import insert_tables
-from ..sweep.records import write_atomically
 from .machine import command, describe, machine, versions
 from .result import Result, markdown
 

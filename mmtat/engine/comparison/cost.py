@@ -12,11 +12,11 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
+from mmtat.files import write_atomically
 from mmtat.models.utils import build_model
 
 from ..sweep import Run
 from ..sweep.options import digest, resolve
-from ..sweep.records import write_atomically
 from ..timing import time_in_turns
 
 #: Steps before the first that counts.

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Dict, List
 
-from ..sweep.records import write_atomically
+from mmtat.files import write_atomically
 
 #: What DistillationMonitorHook logs, and how the reader calls it.
 MEASURES = {

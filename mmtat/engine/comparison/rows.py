@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, List, Sequence
 
+from mmtat.files import write_atomically
+
 from ..sweep import Result
-from ..sweep.records import write_atomically
 
 #: Columns beside the metrics.
 METHOD, SEED, WEIGHT, COST = 'method', 'seed', 'weight', 'cost'

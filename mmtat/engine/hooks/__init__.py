@@ -3,6 +3,7 @@ from .distillation_balance_hook import DistillationBalanceHook
 from .distillation_figure_hook import DistillationFigureHook
 from .distillation_monitor_hook import DistillationMonitorHook
 from .restore_distiller_hook import RestoreDistillerHook
+from .safe_checkpoint_hook import SafeCheckpointHook
 from .save_student_hook import SaveStudentHook
 from .teacher_metric_hook import TeacherMetricHook
 
@@ -12,6 +13,7 @@ __all__ = [
     'DistillationFigureHook',
     'DistillationMonitorHook',
     'RestoreDistillerHook',
+    'SafeCheckpointHook',
     'SaveStudentHook',
     'TeacherMetricHook',
 ]

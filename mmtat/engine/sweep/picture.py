@@ -7,9 +7,11 @@ from typing import Any, Dict, List, Tuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mmtat.files import write_atomically
+
 from ..seed_statistics import mean_and_std
 from .grid import short_names
-from .records import Result, write_atomically
+from .records import Result
 from .tables import finished_values, points_of
 
 #: From this ratio of its largest to its least value on, an axis is log.

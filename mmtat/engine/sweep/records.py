@@ -1,10 +1,11 @@
 """What a run leaves behind, and what is read of it."""
 
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Any, Dict, List, Optional, Tuple
+
+from mmtat.files import write_atomically
 
 from .grid import Run
 
@@ -36,20 +37,6 @@ class Result:
     seconds: Optional[float] = None
     seconds_per_iteration: Optional[float] = None
     error: Optional[str] = None
-
-
-def write_atomically(path: Path, content: Union[str, bytes]) -> None:
-    """Write a file, whole or not at all.
-
-    Args:
-        path (Path): Of the file.
-        content (str | bytes): Text is written as UTF-8.
-    """
-    if isinstance(content, str):
-        content = content.encode()
-    temporary = path.with_name(f'{path.name}.{os.getpid()}.tmp')
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
 
 
 def write_record(path: Path, record: Dict[str, Any]) -> None:

@@ -5,9 +5,11 @@ import io
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple, Union
 
+from mmtat.files import write_atomically
+
 from ..seed_statistics import mean_and_std
 from .grid import Run, short_names
-from .records import LOG_FILE, Result, write_atomically
+from .records import LOG_FILE, Result
 
 #: Results of one point of the grid, by its labels.
 Points = Dict[Tuple, List[Result]]

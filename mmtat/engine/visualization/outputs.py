@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from ..sweep.records import write_atomically
+from mmtat.files import write_atomically
 
 
 def check_new(paths: Iterable[Path], force: bool) -> None:

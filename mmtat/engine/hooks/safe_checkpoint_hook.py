@@ -1,0 +1,260 @@
+"""Saves what a run needs to go on exactly, and never loses the last one."""
+
+from collections import deque
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+from mmengine.dist import get_world_size, is_main_process
+from mmengine.hooks import CheckpointHook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import nn
+
+from mmtat.files import write_atomically
+from mmtat.registry import HOOKS
+
+from ..plain import to_plain
+from ..saving.newest import newest_loadable
+from ..saving.run_state import (
+    differences,
+    gather_ranks,
+    pending_gradients,
+    random_state,
+    restore_rank,
+    set_gradients,
+    set_random_state,
+)
+
+STATE = 'run_state'
+
+
+@HOOKS.register_module()
+class SafeCheckpointHook(CheckpointHook):
+    """A ``CheckpointHook`` from whose files a run goes on exactly.
+
+    It adds to each checkpoint the random states of all processes, gradients
+    that wait for the optimizer, and the settings. An old file is removed
+    only when the new one and its pointer are in place. Where a resume looks
+    for the newest checkpoint, it takes the newest that loads.
+
+    Args:
+        allow_changes (bool): Whether a run may go on with other settings,
+            another batch or another number of processes than it was begun
+            with. Defaults to False.
+        **kwargs: Of ``CheckpointHook``.
+
+    Raises:
+        ValueError: On resume, where settings differ; names each.
+    """
+
+    def __init__(self, allow_changes: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.allow_changes = allow_changes
+        self._ranks: Optional[List[Dict[str, Any]]] = None
+        self._resumed: Optional[Dict[str, Any]] = None
+        self._before_validation: Optional[Dict[str, Any]] = None
+        self._is_validated = False
+
+    def before_run(self, runner: Runner) -> None:
+        """Choose the file to go on from, if none is named.
+
+        Args:
+            runner (Runner): Of the run.
+        """
+        if runner._resume and runner._load_from is None:
+            newest = newest_loadable(Path(self.out_dir or runner.work_dir))
+            runner._load_from = None if newest is None else str(newest)
+            runner._resume = newest is not None
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: Dict) -> None:
+        """Keep what a resumed run goes on with, and compare its settings.
+
+        Args:
+            runner (Runner): Of the run.
+            checkpoint (dict): Of the file.
+
+        Raises:
+            ValueError: The settings differ.
+        """
+        if not runner._resume:
+            return
+        # mmengine would run the text of such a file as a program.
+        checkpoint.get('meta', {}).pop('config', None)
+        self._resumed = checkpoint.get(STATE)
+        if self._resumed is None:
+            runner.logger.warning(
+                'resume: the checkpoint holds no random states (it was saved '
+                "by another hook than mmtat's), so that the run does not go "
+                'on exactly'
+            )
+            return
+        changes = differences(
+            self._resumed['settings'], self._settings(runner)
+        )
+        if not changes:
+            return
+        listed = '\n  '.join(changes[:20])
+        if not self.allow_changes:
+            raise ValueError(
+                'resume: the run was begun with other settings:\n  '
+                f'{listed}\nSet them back, or allow it: '
+                '--allow-changes, or default_hooks.checkpoint.'
+                'allow_changes=True'
+            )
+        runner.logger.warning(f'resume with other settings:\n  {listed}')
+
+    @property
+    def must_validate(self) -> bool:
+        """Whether the file was saved before the validation of its step."""
+        return self._resumed is not None and not self._resumed['validated']
+
+    def restore(self, runner: Runner) -> None:
+        """Go on with the random numbers of the file, if it was resumed.
+
+        Args:
+            runner (Runner): Its data are where they were.
+        """
+        if self._resumed is None:
+            return
+        model = _bare(runner)
+        set_gradients(model, self._resumed['gradients'])
+        if len(self._resumed['ranks']) == get_world_size():
+            restore_rank(model, self._resumed['ranks'])
+        self._resumed = None
+
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None
+    ) -> None:
+        """Forget the last validation.
+
+        Args:
+            runner (Runner): Of the run.
+            batch_idx (int): Unused.
+            data_batch (Any): Unused.
+        """
+        self._is_validated = False
+
+    def before_val(self, runner: Runner) -> None:
+        """A validation must leave no trace: it is not repeated on resume.
+
+        Args:
+            runner (Runner): Of the run.
+        """
+        self._before_validation = random_state()
+
+    def after_val_epoch(
+        self, runner: Runner, metrics: Optional[Dict[str, float]] = None
+    ) -> None:
+        """Save the best, with the random numbers of the training.
+
+        Args:
+            runner (Runner): Of the run.
+            metrics (dict[str, float], optional): Of the validation.
+        """
+        if self._before_validation is not None:
+            set_random_state(self._before_validation)
+            self._before_validation = None
+        self._is_validated = True
+        super().after_val_epoch(runner, metrics)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: Dict) -> None:
+        """Add the state of the run.
+
+        Args:
+            runner (Runner): Of the run.
+            checkpoint (dict): Changed in place.
+        """
+        if self._ranks is None or 'optimizer' not in checkpoint:
+            return
+        checkpoint[STATE] = dict(
+            ranks=self._ranks,
+            gradients=pending_gradients(_bare(runner)),
+            settings=self._settings(runner),
+            validated=self._is_validated,
+        )
+
+    def _settings(self, runner: Runner) -> Dict[str, Any]:
+        settings = to_plain(runner.cfg.to_dict(), 'config')
+        return dict(settings, number_of_processes=get_world_size())
+
+    def _save_checkpoint_with_step(
+        self, runner: Runner, step: int, meta: Dict
+    ) -> None:
+        outdated = self._outdated(runner, step)
+        self._ranks = gather_ranks(_bare(runner))
+        name = self.filename_tmpl.format(step)
+        self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
+        runner.message_hub.update_info('last_ckpt', self.last_ckpt)
+        runner.save_checkpoint(
+            self.out_dir,
+            name,
+            self.file_client_args,
+            save_optimizer=self.save_optimizer,
+            save_param_scheduler=self.save_param_scheduler,
+            meta=meta,
+            by_epoch=self.by_epoch,
+            backend_args=self.backend_args,
+            **self.args,
+        )
+        self._ranks = None
+        if is_main_process():
+            pointer = Path(runner.work_dir, 'last_checkpoint')
+            write_atomically(pointer, self.last_ckpt)
+            for path in outdated:
+                _remove(self.file_backend, path)
+
+    def _outdated(self, runner: Runner, step: int) -> List[str]:
+        """Files that go when this step is saved."""
+        if self.max_keep_ckpts <= 0 or step in self.keep_ckpt_ids:
+            return []
+        kept = [*self.keep_ckpt_ids, step]
+        gone, kept = kept[: -self.max_keep_ckpts], kept[-self.max_keep_ckpts :]
+        self.keep_ckpt_ids = deque(kept, self.max_keep_ckpts)
+        runner.message_hub.update_info('keep_ckpt_ids', kept)
+        return [
+            self.file_backend.join_path(
+                self.out_dir, self.filename_tmpl.format(number)
+            )
+            for number in gone
+        ]
+
+    def _save_best_checkpoint(self, runner: Runner, metrics: Dict) -> None:
+        backend = self.file_backend
+        self.file_backend = later = _RemovesLater(backend)
+        try:
+            super()._save_best_checkpoint(runner, metrics)
+        finally:
+            self.file_backend = backend
+        best = [getattr(self, 'best_ckpt_path', None)]
+        best += getattr(self, 'best_ckpt_path_dict', {}).values()
+        for path in later.removed:
+            if path not in best:
+                _remove(backend, path)
+
+
+class _RemovesLater:
+    """A file backend that only notes what is to be removed."""
+
+    def __init__(self, backend: Any) -> None:
+        self._backend = backend
+        self.removed: List[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
+
+    def remove(self, path: str) -> None:
+        self.removed.append(path)
+
+    rmtree = remove
+
+
+def _remove(backend: Any, path: str) -> None:
+    if backend.isfile(path):
+        backend.remove(path)
+    elif backend.isdir(path):
+        backend.rmtree(path)
+
+
+def _bare(runner: Runner) -> nn.Module:
+    model = runner.model
+    return model.module if is_model_wrapper(model) else model

@@ -1,0 +1,1 @@
+"""Checkpoints that survive, and runs that go on exactly."""

@@ -1,0 +1,193 @@
+"""What a run is beside its weights: random numbers, position, settings.
+
+All of it is tensors and plain values, so that a checkpoint which carries it
+is loaded by ``weights_only=True``.
+"""
+
+import random
+from typing import Any, Dict, List, Optional
+
+import numpy as np
+import torch
+from mmengine.dist import all_gather_object, get_rank
+from torch import nn
+
+
+def random_state() -> Dict[str, Any]:
+    """The random state of this process.
+
+    Returns:
+        dict[str, Any]: Of Python, numpy and torch, and of the current GPU
+        where one is used.
+    """
+    version, numbers, gauss = random.getstate()
+    name, keys, position, has_gauss, cached = np.random.get_state()
+    state = dict(
+        python=dict(
+            version=version, numbers=torch.tensor(numbers), gauss=gauss
+        ),
+        numpy=dict(
+            name=name,
+            keys=torch.from_numpy(keys.astype(np.int64)),
+            position=int(position),
+            has_gauss=int(has_gauss),
+            cached=float(cached),
+        ),
+        torch=torch.get_rng_state(),
+    )
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        state['cuda'] = torch.cuda.get_rng_state()
+    return state
+
+
+def set_random_state(state: Dict[str, Any]) -> None:
+    """Go on with the random numbers of another process.
+
+    Args:
+        state (dict): Of :func:`random_state`.
+    """
+    own, numbers = state['python'], state['numpy']
+    random.setstate(
+        (own['version'], tuple(own['numbers'].tolist()), own['gauss'])
+    )
+    np.random.set_state(
+        (
+            numbers['name'],
+            numbers['keys'].numpy().astype(np.uint32),
+            numbers['position'],
+            numbers['has_gauss'],
+            numbers['cached'],
+        )
+    )
+    torch.set_rng_state(state['torch'].cpu())
+    if 'cuda' in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state['cuda'].cpu())
+
+
+def gather_ranks(model: nn.Module) -> List[Dict[str, Any]]:
+    """What differs between the processes of a run.
+
+    All of them must call it. Norms that do not talk to each other have
+    statistics of their own in each process, and a checkpoint's weights are
+    those of the first.
+
+    Args:
+        model (nn.Module): The Runner's, without a wrapper.
+
+    Returns:
+        list[dict]: For each rank its ``random`` state and those of its
+        ``buffers`` that are not as the first's.
+    """
+    buffers = {
+        name: buffer.detach().cpu().clone()
+        for name, buffer in model.named_buffers()
+    }
+    ranks = all_gather_object(dict(random=random_state(), buffers=buffers))
+    first = ranks[0]['buffers']
+    for rank in ranks:
+        rank['buffers'] = {
+            name: buffer
+            for name, buffer in rank['buffers'].items()
+            if not torch.equal(buffer, first[name])
+        }
+    return ranks
+
+
+def restore_rank(model: nn.Module, ranks: List[Dict[str, Any]]) -> None:
+    """Put back what :func:`gather_ranks` found for this process.
+
+    Args:
+        model (nn.Module): The Runner's, without a wrapper.
+        ranks (list[dict]): One for each process of this run.
+    """
+    own = ranks[get_rank()]
+    buffers = dict(model.named_buffers())
+    with torch.no_grad():
+        for name, value in own['buffers'].items():
+            buffers[name].copy_(value)
+    set_random_state(own['random'])
+
+
+def pending_gradients(model: nn.Module) -> Dict[str, torch.Tensor]:
+    """Gradients that wait for the optimizer's next step.
+
+    Args:
+        model (nn.Module): The Runner's, without a wrapper.
+
+    Returns:
+        dict[str, Tensor]: By the names of the parameters, on the CPU.
+    """
+    return {
+        name: parameter.grad.detach().cpu().clone()
+        for name, parameter in model.named_parameters()
+        if parameter.grad is not None
+    }
+
+
+def set_gradients(
+    model: nn.Module, gradients: Dict[str, torch.Tensor]
+) -> None:
+    """Put gradients back that were saved amid an accumulation.
+
+    Args:
+        model (nn.Module): The Runner's, without a wrapper.
+        gradients (dict[str, Tensor]): Of :func:`pending_gradients`.
+    """
+    for name, parameter in model.named_parameters():
+        if name in gradients:
+            parameter.grad = gradients[name].to(
+                parameter.device, parameter.dtype, copy=True
+            )
+
+
+#: Settings that change nothing of what is trained.
+_FREE = (
+    *('work_dir', 'resume', 'load_from', 'launcher', 'log_level'),
+    *('visualizer', 'vis_backends', 'log_processor', 'experiment_name'),
+    *('local_rank', 'gpu_ids', 'trust_checkpoint'),
+)
+
+
+def differences(
+    old: Any, new: Any, name: str = '', free: Optional[tuple] = _FREE
+) -> List[str]:
+    """What differs between two plain configs.
+
+    Args:
+        old (Any): A config, or a part of one.
+        new (Any): Another.
+        name (str): Where it stands.
+        free (tuple[str], optional): Keys that are left out at the top.
+
+    Returns:
+        list[str]: As ``train_dataloader.batch_size: 4 became 8``.
+    """
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = [
+            k for k in dict.fromkeys([*old, *new]) if k not in (free or ())
+        ]
+        return [
+            line
+            for key in keys
+            for line in differences(
+                old.get(key),
+                new.get(key),
+                f'{name}.{key}' if name else str(key),
+                None,
+            )
+        ]
+    if isinstance(old, (list, tuple)) and isinstance(new, (list, tuple)):
+        if len(old) == len(new):
+            return [
+                line
+                for index, pair in enumerate(zip(old, new))
+                for line in differences(*pair, f'{name}[{index}]', None)
+            ]
+    if old == new:
+        return []
+    return [f'{name}: {_short(old)} became {_short(new)}']
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + '...'

@@ -1,0 +1,198 @@
+"""A run that was interrupted ends, bit by bit, as one that was not."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from mmengine.hooks import Hook
+from mmengine.registry import DATASETS, HOOKS
+
+from .processes import forget_runs
+from .running import ToyImages, toy_config, train
+from .toys import distillation, save_teacher
+
+
+@DATASETS.register_module()
+class AugmentedImages(ToyImages):
+    """Images with noise from every source of random numbers there is."""
+
+    def __getitem__(self, index):
+        sample = super().__getitem__(index)
+        noise = random.random() + np.random.rand() + torch.rand(()).item()
+        return dict(inputs=sample['inputs'] + noise)
+
+
+class Interrupted(RuntimeError):
+    """Ends a training as a signal would."""
+
+
+@HOOKS.register_module()
+class Interrupt(Hook):
+    """Ends a training in the middle of an iteration."""
+
+    at = None
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter == Interrupt.at:
+            raise Interrupted
+
+
+def config_of(
+    work_dir,
+    teacher,
+    by_epoch=False,
+    workers=0,
+    persistent=False,
+    seeded=False,
+    sampler=None,
+    **overrides,
+):
+    """A run of 12 iterations that saves in every third."""
+    config = toy_config(
+        work_dir,
+        distillation(
+            dict(type='mmtat.TaTDistiller', layers=['backbone.conv']),
+            teacher_ckpt=str(teacher),
+        ),
+        max_iters=12,
+        **overrides,
+    )
+    loader = config['train_dataloader']
+    loader['dataset'] = dict(type='AugmentedImages', length=10)
+    loader.update(num_workers=workers, persistent_workers=persistent)
+    sampler = sampler or ('DefaultSampler' if by_epoch else 'InfiniteSampler')
+    loader['sampler'] = dict(type=sampler, shuffle=True)
+    config['default_hooks']['checkpoint'] = dict(
+        type='mmtat.SafeCheckpointHook',
+        by_epoch=False,
+        interval=3,
+        max_keep_ckpts=2,
+        save_best='score',
+        rule='greater',
+    )
+    if by_epoch:
+        config['train_cfg'] = dict(
+            type='mmtat.ExactEpochBasedTrainLoop', max_epochs=3
+        )
+    else:
+        config['train_cfg'] = dict(
+            type='mmtat.ExactIterBasedTrainLoop', max_iters=12, val_interval=3
+        )
+    config['train_cfg']['seeded_samples'] = seeded
+    return config
+
+
+def last_checkpoint(work_dir):
+    name = (work_dir / 'last_checkpoint').read_text()
+    return torch.load(name, weights_only=True)
+
+
+def assert_same(found, expected, name=''):
+    assert type(found) is type(expected), name
+    if isinstance(expected, dict):
+        assert list(found) == list(expected), name
+        for key in expected:
+            if key not in ('time', 'data_time', 'cfg', 'experiment_name'):
+                assert_same(found[key], expected[key], f'{name}.{key}')
+    elif isinstance(expected, (list, tuple)):
+        assert len(found) == len(expected), name
+        for index, pair in enumerate(zip(found, expected)):
+            assert_same(*pair, f'{name}[{index}]')
+    elif torch.is_tensor(expected):
+        assert torch.equal(found, expected), name
+    else:
+        assert found == expected, name
+
+
+def without_places(checkpoint):
+    """A checkpoint without what only says where and when it was written."""
+    for entry in ('last_ckpt', 'best_ckpt', 'cfg', 'experiment_name'):
+        checkpoint['message_hub']['runtime_info'].pop(entry, None)
+    for name in list(checkpoint['message_hub']['log_scalars']):
+        if name.endswith('time'):
+            del checkpoint['message_hub']['log_scalars'][name]
+    checkpoint['run_state'].pop('settings')
+    return checkpoint
+
+
+def run(work_dir, teacher, at=None, **options):
+    """Train in another process than the last, as far as torch can tell."""
+    Interrupt.at = at
+    # Where no seed is given, the Runner draws one from here.
+    np.random.seed(options.get('resume', False))
+    config = config_of(work_dir, teacher, **options)
+    config.setdefault('custom_hooks', []).append(dict(type='Interrupt'))
+    forget_runs()
+    if at is None:
+        train(config)
+        return
+    with pytest.raises(Interrupted):
+        train(config)
+
+
+def assert_goes_on_exactly(folder, at=7, **options):
+    teacher = folder / 'teacher.pth'
+    save_teacher(teacher)
+    run(folder / 'whole', teacher, **options)
+    run(folder / 'cut', teacher, at, **options)
+    run(folder / 'cut', teacher, resume=True, **options)
+    whole = last_checkpoint(folder / 'whole')
+    assert whole['meta']['iter'] in (12, 15)
+    assert_same(
+        without_places(last_checkpoint(folder / 'cut')), without_places(whole)
+    )
+
+
+OPTIMIZER = dict(type='SGD', lr=0.1, momentum=0.9)
+
+
+@pytest.mark.parametrize('by_epoch', [False, True])
+def test_without_workers(tmp_path, by_epoch):
+    assert_goes_on_exactly(tmp_path, by_epoch=by_epoch)
+
+
+def test_with_workers_whose_samples_are_read_again(tmp_path):
+    assert_goes_on_exactly(tmp_path, workers=2)
+
+
+def test_with_seeded_samples(tmp_path):
+    assert_goes_on_exactly(tmp_path, workers=2, seeded=True)
+
+
+def test_amid_an_accumulation_with_averaged_weights(tmp_path):
+    assert_goes_on_exactly(
+        tmp_path,
+        optim_wrapper=dict(optimizer=OPTIMIZER, accumulative_counts=2),
+        custom_hooks=[dict(type='EMAHook', momentum=0.1)],
+    )
+
+
+def test_without_a_seed(tmp_path):
+    assert_goes_on_exactly(tmp_path, randomness=dict(seed=None))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('by_epoch', [False, True])
+@pytest.mark.parametrize('at', [3, 5, 6, 10])
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(),
+        dict(workers=2),
+        dict(workers=2, persistent=True),
+        dict(workers=2, seeded=True),
+        dict(workers=2, seeded=True, persistent=True),
+        dict(seeded=True),
+        dict(sampler='DefaultSampler'),
+        dict(sampler='DefaultSampler', workers=2),
+        dict(sampler='DefaultSampler', workers=2, seeded=True),
+        dict(
+            optim_wrapper=dict(type='AmpOptimWrapper', optimizer=OPTIMIZER),
+            randomness=dict(seed=None),
+        ),
+    ],
+    ids=str,
+)
+def test_wherever_it_stops(tmp_path, by_epoch, at, options):
+    assert_goes_on_exactly(tmp_path, at, by_epoch=by_epoch, **options)
