@@ -480,7 +480,7 @@ def test_the_tool_ends_with_0_where_a_run_would_work(
     assert status == 0, output
     for title in ('versions', 'workarounds', 'devices', 'extras', str(config)):
         assert f'{title}\n' in output
-    assert '0 problems' in output
+    assert 'problems: 0, ' in output
 
 
 def test_the_tool_ends_with_1_and_the_remedy_of_each_problem(

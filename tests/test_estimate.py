@@ -339,7 +339,7 @@ def test_a_tenth_of_a_gpu_is_left():
 
 def test_the_batch_of_a_gpu_fits_and_one_more_does_not(fake_step):
     step = fake_step(STUDENT, 'cuda')
-    budget = 4 * MIB
+    budget = MIB
     batch = largest_batch(
         lambda n: step.memory(n).total, budget, least=2, second=4
     )
