@@ -485,6 +485,8 @@ def test_options_of_the_student_count_in_its_dry_run_and_the_command():
         "python tools/train.py 'a b.py' --data-root data "
         "--cfg-options 'a.size=(80,80)'"
     )
+    command = launch_command('a.py', None, {'root': 'my data'})
+    assert command.endswith("--cfg-options 'root=my data'")
 
 
 def test_a_size_that_nothing_says_is_asked_for():

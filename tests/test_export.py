@@ -489,12 +489,23 @@ def test_a_config_in_a_file_runs_no_file(tmp_path):
     Config(segmentor()).dump(student)
     (tmp_path / 'run').mkdir()
     path = tmp_path / 'run' / 'a.pth'
-    for architecture in (str(student), dict(cfg_path=str(student))):
-        model = dict(type='X', architecture=architecture)
+    inner = dict(type='mmtat.FrozenTeacherDistill', architecture=str(student))
+    for architecture in (
+        str(student),
+        dict(cfg_path=str(student)),
+        # A name of a zoo that leaves its folder.
+        f'mmseg::{student}',
+        f'mmseg::fcn/{"../" * 30}{student.relative_to("/")}',
+    ):
+        model = dict(inner, architecture=architecture)
         text = Config(dict(model=model)).pretty_text
         save(path, segmentor(), cfg=text)
         message = 'takes the student from .*give it by --config'
         refused(message, path, tmp_path / 'b.pth')
+    text = Config(dict(model=dict(inner, architecture=inner))).pretty_text
+    save(path, segmentor(), cfg=text)
+    message = "names 'mmtat.FrozenTeacherDistill'"
+    refused(message, path, tmp_path / 'b.pth')
     export(path, tmp_path / 'b.pth', config=str(student))
     assert (tmp_path / 'b.pth').exists()
 

@@ -2,6 +2,7 @@
 
 import ast
 import copy
+import sys
 
 import pytest
 import torch
@@ -19,7 +20,11 @@ from mmtat.engine.export.image_input import (
     sample_images,
 )
 from mmtat.engine.export.placing import placed
-from mmtat.engine.export.plain_config import check_parts, read_plain_config
+from mmtat.engine.export.plain_config import (
+    check_parts,
+    is_zoo_name,
+    read_plain_config,
+)
 from mmtat.engine.export.pooling import ExportablePooling, adaptive_average
 from mmtat.engine.export.source import Source
 from mmtat.models.utils import load_config
@@ -70,6 +75,9 @@ def test_every_value_that_mmengine_writes_is_read():
         'model = dict([("a", 1)])',
         'model = {**{}}',
         'model = {{base.model}}',
+        'model = {[1]: 2}',
+        'filename = "x"',
+        pytest.param('model = ' + '-' * 20000 + '1', id='deep'),
     ],
 )
 def test_nothing_in_a_config_is_run(text):
@@ -104,6 +112,57 @@ def test_a_found_config_names_no_foreign_code(part):
     config = dict(segmentor(), custom_imports=dict(imports=['someone']))
     with pytest.raises(ValueError, match="names 'someone'"):
         check_parts(Config(config), 'here')
+
+
+@pytest.mark.parametrize(
+    'model',
+    [
+        # Fetches code from a hub, and runs it.
+        dict(type='mmpretrain.HuggingFaceClassifier', model_name='a/b'),
+        # Call what 'target' names, and read a student's config file.
+        dict(type='mmseg.EncoderDecoder', backbone=dict(type='VPD')),
+        dict(type='mmtat.FrozenTeacherDistill', architecture='a.py'),
+        dict(
+            type='mmpretrain.ImageClassifier',
+            backbone=dict(type='TIMMBackbone', norm_layer='antigravity.X'),
+        ),
+    ],
+    ids=lambda model: model['type'],
+)
+def test_a_found_config_names_no_part_that_runs_what_it_is_given(model):
+    with pytest.raises(ValueError, match='--config'):
+        check_parts(Config(dict(model=model)), 'here')
+
+
+@pytest.mark.parametrize(
+    'name, is_inside',
+    [
+        ('mmseg::fcn/fcn_r50-d8_4xb2-40k_cityscapes-512x1024.py', True),
+        ('mmpretrain::resnet/resnet18_8xb32_in1k.py', True),
+        ('fcn.py', False),
+        ('mmseg::/tmp/fcn.py', False),
+        ('mmseg::fcn/../../../fcn.py', False),
+        ('mmseg::fcn\\..\\fcn.py', False),
+        ('someone::fcn/fcn.py', False),
+    ],
+)
+def test_a_name_of_a_zoo_stays_in_its_folder(name, is_inside):
+    assert is_zoo_name(name) is is_inside
+
+
+def test_the_data_set_of_a_found_config_is_not_imported(tmp_path, monkeypatch):
+    (tmp_path / 'imported_by_name.py').write_text('class Data: pass\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    for kind in ('imported_by_name.Data', 'imported_by_name', 'NoSuchData'):
+        config = segmentor()
+        config['test_dataloader']['dataset']['type'] = kind
+        assert dataset_meta(Source('a.pth', {}, Config(config), 'here')) == {}
+    assert 'imported_by_name' not in sys.modules
+    for kind in ('mmseg.ADE20KDataset', 'mmseg.datasets.ADE20KDataset'):
+        config['test_dataloader']['dataset']['type'] = kind
+        config['model']['decode_head']['num_classes'] = 150
+        found = dataset_meta(Source('a.pth', {}, Config(config), 'here'))
+        assert len(found['classes']) == 150
 
 
 @pytest.mark.parametrize('name', ['voc', 'classifier', 'toy', 'lazy'])

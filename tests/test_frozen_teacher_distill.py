@@ -355,6 +355,11 @@ def test_a_zoo_teacher_is_built_without_its_backbones_file():
     stripped = without_pretrained(config)
     assert stripped.pretrained is None
     assert stripped.backbone.depth == 101
+    # By which timm reads a file while it builds a backbone.
+    timm = dict(backbone=dict(checkpoint_path='a.pth', depth=1))
+    assert without_pretrained(timm)['backbone'] == dict(
+        checkpoint_path='', depth=1
+    )
     nested = without_pretrained(
         dict(backbone=[dict(init_cfg=dict(type='Pretrained', checkpoint='x'))])
     )

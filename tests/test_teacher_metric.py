@@ -1,6 +1,7 @@
 """The teacher's own metric, once, before the first iteration."""
 
 import copy
+import itertools
 import json
 import os
 import random
@@ -14,6 +15,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.registry import DATASETS, HOOKS, METRICS, MODELS
 from mmengine.runner import Runner
+from torch.utils.data import DataLoader, IterableDataset
 
 from mmtat.engine.hooks import TeacherMetricHook
 
@@ -180,14 +182,19 @@ def test_the_teacher_sees_its_own_normalisation(tmp_path):
 
 
 def test_the_training_goes_on_as_without_it(tmp_path):
-    runs = {}
+    runs, drawn = {}, set()
     for name, batches in (('with', None), ('whole', 4), ('without', 0)):
         settings = settings_of(
             tmp_path / name, max_iters=4, teacher_metric=batches
         )
         settings['model']['architecture']['norm'] = 'BN'
-        settings['val_dataloader']['num_workers'] = int(name == 'whole')
+        # Workers that stay draw a seed only when they are started.
+        settings['val_dataloader'].update(
+            num_workers=1, persistent_workers=True
+        )
         runs[name] = train(settings)
+        drawn.add(torch.rand(1).item())
+    assert len(drawn) == 1
     assert not teacher_lines(tmp_path / 'without')
     assert 'teacher is' not in text_of(tmp_path / 'without')
     last = runs.pop('without')
@@ -302,6 +309,45 @@ def test_the_evaluator_of_the_validation_is_not_touched(tmp_path):
     assert metric.compute_metrics == compute
     assert runner.model.student.training
     assert not runner.model.teacher.training
+
+
+class Stream(IterableDataset):
+    """Images without an end."""
+
+    metainfo = ToyImages.metainfo
+
+    def __iter__(self):
+        return (ToyImages()[index] for index in itertools.count())
+
+
+def test_a_stream_gives_its_first_batches_or_none(tmp_path, monkeypatch):
+    runner = Runner.from_cfg(Config(settings_of(tmp_path)))
+    runner._train_loop = runner.build_train_loop(runner._train_loop)
+    runner.val_loop.dataloader = DataLoader(Stream(), batch_size=2)
+    TeacherMetricHook(2).before_train(runner)
+    score = runner.message_hub.get_scalar('teacher/score').current()
+    assert score == pytest.approx(score_by_hand(tmp_path, range(4)), rel=1e-4)
+    monkeypatch.setattr(
+        'mmtat.engine.hooks.teacher_metric_hook._device',
+        lambda teacher: torch.device('cuda'),
+    )
+    TeacherMetricHook().before_train(runner)
+    assert 'not evaluated: the validation data has no length' in (
+        text_of(tmp_path)
+    )
+
+
+def test_an_endless_sampler_is_read_once_around(tmp_path):
+    settings = settings_of(tmp_path)
+    settings['val_dataloader']['sampler'] = dict(
+        type='InfiniteSampler', shuffle=False
+    )
+    runner = Runner.from_cfg(Config(settings))
+    runner._train_loop = runner.build_train_loop(runner._train_loop)
+    TeacherMetricHook(2).before_train(runner)
+    score = runner.message_hub.get_scalar('teacher/score').current()
+    expected = score_by_hand(tmp_path, [0, 1, 4, 5])
+    assert score == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize('batches', [-1, 1.5, 'all', True])

@@ -12,6 +12,7 @@ from mmengine.registry import DATASETS
 from mmtat.version import __version__
 
 from ..dataset_check import datasets_of
+from .plain_config import registered_class
 from .source import Source
 
 #: Distributions by the scope of a config.
@@ -52,9 +53,7 @@ def _outputs(model: Dict[str, Any]) -> Optional[int]:
 
 
 def _declared(dataset: Dict[str, Any]) -> Dict[str, Any]:
-    kind = dataset.get('type')
-    with DATASETS.switch_scope_and_registry(None) as registry:
-        cls = registry.get(kind) if isinstance(kind, str) else kind
+    cls = registered_class(dataset.get('type'), DATASETS)
     return dict(getattr(cls, 'METAINFO', None) or {})
 
 

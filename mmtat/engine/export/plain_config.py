@@ -7,14 +7,22 @@ in or beside a checkpoint is only parsed, and may name registered parts only.
 
 import ast
 import importlib
-from typing import Any, Iterator, Set
+import inspect
+from typing import Any, Dict, Iterator, List, Optional, Set
 
 from mmengine.config import Config
+from mmengine.registry import Registry
 
 #: Packages whose registries a found config may name parts of.
 _PACKAGES = ('mmengine', 'mmcv', 'mmseg', 'mmpretrain', 'mmtat')
 #: What models are made of, and built with.
 _REGISTRIES = ('MODELS', 'TASK_UTILS', 'WEIGHT_INITIALIZERS', 'BATCH_AUGMENTS')
+#: Parts that run, or fetch, what their arguments name.
+_RUN_ARGUMENTS = ('FrozenTeacherDistill', 'HuggingFaceClassifier', 'VPD')
+_RUN_ARGUMENTS_IN = (
+    'mmpretrain.models.multimodal',
+    'mmpretrain.models.retrievers',
+)
 _NUMBERS = dict(inf=float('inf'), nan=float('nan'))
 
 
@@ -32,11 +40,22 @@ def read_plain_config(text: str, source: str) -> Config:
         ValueError: It is no such text.
     """
     try:
-        statements = ast.parse(text).body
-    except (SyntaxError, ValueError) as error:
+        return Config(_values(ast.parse(text).body, source))
+    except (
+        SyntaxError,
+        # Of what Python cannot hold: nested too deeply, a list as a key.
+        MemoryError,
+        RecursionError,
+        TypeError,
+        # Of names that mmengine keeps for itself.
+        KeyError,
+    ) as error:
         raise ValueError(
             f'the config {source} cannot be read: {error}'
         ) from error
+
+
+def _values(statements: List[ast.stmt], source: str) -> Dict[str, Any]:
     values = {}
     for statement in statements:
         is_name = (
@@ -47,7 +66,7 @@ def read_plain_config(text: str, source: str) -> Config:
         if not is_name:
             raise _no_data(statement, source)
         values[statement.targets[0].id] = _value(statement.value, source)
-    return Config(values)
+    return values
 
 
 def _value(node: ast.AST, source: str) -> Any:
@@ -92,6 +111,21 @@ def _no_data(node: ast.AST, source: str) -> ValueError:
     )
 
 
+def is_zoo_name(source: str) -> bool:
+    """Whether a name is that of a config in a known package.
+
+    Args:
+        source (str): As ``'mmseg::fcn/fcn_r50-d8_...py'``.
+
+    Returns:
+        bool: False for paths, also those that leave the package's folder.
+    """
+    package, separator, name = source.partition('::')
+    steps = name.replace('\\', '/').split('/')
+    is_inside = steps[0] and '..' not in steps and ':' not in name
+    return bool(separator) and package in _PACKAGES and bool(is_inside)
+
+
 def check_parts(config: Config, source: str) -> None:
     """Raise unless a found config's model is made of registered parts.
 
@@ -105,7 +139,8 @@ def check_parts(config: Config, source: str) -> None:
         ValueError: Names the part, or the import, that is not known.
     """
     model = config.model.to_dict()
-    kinds = list(_named(model, 'type'))
+    # timm's backbones look their norm up by its name alone.
+    kinds = [*_named(model, 'type'), *_named(model, 'norm_layer')]
     imports = (config.get('custom_imports') or {}).get('imports', [])
     imports = [imports] if isinstance(imports, str) else list(imports)
     scopes = {kind.partition('.')[0] for kind in kinds if '.' in kind}
@@ -149,5 +184,45 @@ def _registered(scopes: Set[str]) -> Set[str]:
             registry = getattr(module, name, None)
             if registry is not None:
                 registry.import_from_location()
-                names |= set(registry.module_dict)
+                names |= {
+                    name
+                    for name, part in registry.module_dict.items()
+                    if _only_computes(name, part)
+                }
     return names
+
+
+def _only_computes(name: str, part: Any) -> bool:
+    """Whether a registered part neither runs nor fetches anything else."""
+    return (
+        inspect.isclass(part)
+        and name not in _RUN_ARGUMENTS
+        and not part.__module__.startswith(_RUN_ARGUMENTS_IN)
+    )
+
+
+def registered_class(kind: Any, registry: Registry) -> Optional[type]:
+    """The class of a part, where a known package has registered it.
+
+    ``Registry.get`` would import whatever a name with dots in it says.
+
+    Args:
+        kind (str | type): The part's ``type``.
+        registry (Registry): Of mmengine, such as ``DATASETS``.
+
+    Returns:
+        type | None: None where no known package has it.
+    """
+    if not isinstance(kind, str):
+        return kind
+    scope, _, name = kind.rpartition('.')
+    scope = scope.partition('.')[0] or None
+    if scope not in (None, *_PACKAGES):
+        return None
+    with registry.switch_scope_and_registry(scope) as found:
+        while found is not None:
+            found.import_from_location()
+            if name in found.module_dict:
+                return found.module_dict[name]
+            found = found.parent
+    return None

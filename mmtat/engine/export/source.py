@@ -14,7 +14,7 @@ from mmtat.models.utils import read_checkpoint, state_dict_of
 from ..checkpoint_check import check_fit
 from ..inspected import built, read_config
 from ..student_config import student_config
-from .plain_config import check_parts, read_plain_config
+from .plain_config import check_parts, is_zoo_name, read_plain_config
 
 
 @dataclass
@@ -178,7 +178,7 @@ def _check_no_file(model: Dict[str, Any], where: str) -> None:
     student = model.get('architecture')
     if isinstance(student, dict):
         student = student.get('cfg_path')
-    if isinstance(student, str) and '::' not in student:
+    if isinstance(student, str) and not is_zoo_name(student):
         raise ValueError(
             f'the config {where} takes the student from {student!r}, and '
             'what is found with a checkpoint is not run; give it by --config'

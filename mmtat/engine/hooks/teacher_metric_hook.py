@@ -1,6 +1,7 @@
 """The teacher's own metric, as proof that its weights know the task."""
 
 import copy
+import itertools
 from typing import Any, Dict, Iterable, Iterator, List, Optional
 
 import torch
@@ -89,17 +90,22 @@ class TeacherMetricHook(Hook):
         batches = self.batches
         if batches is None and _device(model.teacher).type == 'cpu':
             batches = _ON_CPU
-        # A data loader without a length is taken whole.
-        total = len(loader) if hasattr(loader, '__len__') else None
-        is_whole = batches is None or total is None or batches >= total
-        chosen = loader if is_whole else _spread(loader, batches)
-        amount = 'all' if is_whole else f'{batches} of {total}'
+        total = _length(loader)
+        if batches is None and total is None:
+            raise _Skipped(
+                'the validation data has no length, and may never end; '
+                'teacher_metric=N takes its first N batches'
+            )
+        is_whole = total is not None and (batches is None or batches >= total)
+        chosen = loader if is_whole else _spread(loader, batches, total)
+        amount = 'all' if is_whole else f'{batches} of {total or "unknown"}'
         print_log(
             f'Evaluating the teacher on {amount} validation batches', 'current'
         )
         model.load_teacher()
         with kept_random_state(), torch.no_grad():
             size = _process(model, loop, evaluator, chosen)
+            _forget_workers(loader)
         if is_whole:
             size = len(loader.dataset)
         metrics = _metrics(evaluator, size)
@@ -153,16 +159,32 @@ def _without_raising(metric: BaseMetric) -> Any:
     return computed
 
 
-def _spread(loader: DataLoader, count: int) -> Iterator[Any]:
+def _length(loader: DataLoader) -> Optional[int]:
+    """In batches; None for a data set that is a stream."""
+    try:
+        return len(loader)
+    except TypeError:
+        return None
+
+
+def _forget_workers(loader: DataLoader) -> None:
+    """Else the first validation would find some, and draw no seed for them."""
+    if getattr(loader, 'persistent_workers', False):
+        loader._iterator = None
+
+
+def _spread(
+    loader: DataLoader, count: int, total: Optional[int]
+) -> Iterator[Any]:
     """Some batches, from the first on and evenly over all of them.
 
     They are read here: the workers of a data loader would read ahead.
     """
-    if loader.batch_sampler is None:
-        for _, batch in zip(range(count), loader):
-            yield batch
+    if total is None or loader.batch_sampler is None:
+        yield from itertools.islice(loader, count)
         return
-    indices = list(loader.batch_sampler)
+    # A sampler may be endless.
+    indices = list(itertools.islice(loader.batch_sampler, total))
     for number in range(count):
         own = indices[number * len(indices) // count]
         yield loader.collate_fn([loader.dataset[index] for index in own])

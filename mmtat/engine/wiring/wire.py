@@ -12,6 +12,8 @@ from typing import Any, Dict, Iterator, Optional
 
 from mmengine.logging import MMLogger
 
+from mmtat.files import write_atomically
+
 from ..class_check import check_class_numbers
 from ..inspected import built, read_config
 from .plan import Plan
@@ -87,11 +89,16 @@ def launch_command(
         command += f' --data-root {shlex.quote(data_root)}'
     if cfg_options:
         options = [
-            shlex.quote(f'{key}={str(value).replace(" ", "")}')
+            shlex.quote(f'{key}={_option(value)}')
             for key, value in cfg_options.items()
         ]
         command += f' --cfg-options {" ".join(options)}'
     return command
+
+
+def _option(value: Any) -> str:
+    # In a list or tuple, spaces would end it.
+    return value if isinstance(value, str) else str(value).replace(' ', '')
 
 
 def checked_text(
@@ -130,10 +137,7 @@ def write(text: str, out: str) -> None:
         out (str): Its path; folders are made.
     """
     os.makedirs(osp.dirname(osp.abspath(out)), exist_ok=True)
-    temporary = f'{out}.{os.getpid()}.tmp'
-    with open(temporary, 'w', encoding='utf-8') as file:
-        file.write(text)
-    os.replace(temporary, out)
+    write_atomically(out, text)
 
 
 @contextlib.contextmanager

@@ -202,8 +202,8 @@ def without_pretrained(config: Any) -> Any:
         config (Any): A model config, or a part of one.
 
     Returns:
-        Any: The copy, without ``pretrained`` and ``init_cfg`` of type
-        Pretrained at any depth.
+        Any: The copy, without ``pretrained``, timm's ``checkpoint_path`` and
+        ``init_cfg`` of type Pretrained at any depth.
     """
     if isinstance(config, (list, tuple)):
         return type(config)(without_pretrained(item) for item in config)
@@ -215,6 +215,9 @@ def without_pretrained(config: Any) -> Any:
             value = False if isinstance(value, bool) else None
         elif key == 'init_cfg' and _is_pretrained(value):
             value = None
+        elif key == 'checkpoint_path':
+            # Of timm's backbones, which may read it by plain pickle.
+            value = ''
         copied[key] = without_pretrained(value)
     return type(config)(copied)
 
