@@ -16,7 +16,8 @@ def launch(config, work_dir, *arguments):
     file = work_dir / 'config.py'
     Config(config).dump(file)
     with open(file, 'a') as out:
-        out.write("custom_imports = dict(imports=['tests.running'])\n")
+        imports = ['tests.running', 'tests.interruptions']
+        out.write(f'custom_imports = dict(imports={imports})\n')
     environment = dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1')
     environment['PORT'] = str(20000 + os.getpid() % 20000)
     return subprocess.run(

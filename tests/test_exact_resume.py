@@ -1,41 +1,14 @@
 """A run that was interrupted ends, bit by bit, as one that was not."""
 
-import random
-
 import numpy as np
 import pytest
 import torch
-from mmengine.hooks import Hook
-from mmengine.registry import DATASETS, HOOKS
 
+from .interruptions import Interrupt, Interrupted
 from .processes import forget_runs
-from .running import ToyImages, toy_config, train
+from .running import toy_config, train
+from .test_distributed import launch
 from .toys import distillation, save_teacher
-
-
-@DATASETS.register_module()
-class AugmentedImages(ToyImages):
-    """Images with noise from every source of random numbers there is."""
-
-    def __getitem__(self, index):
-        sample = super().__getitem__(index)
-        noise = random.random() + np.random.rand() + torch.rand(()).item()
-        return dict(inputs=sample['inputs'] + noise)
-
-
-class Interrupted(RuntimeError):
-    """Ends a training as a signal would."""
-
-
-@HOOKS.register_module()
-class Interrupt(Hook):
-    """Ends a training in the middle of an iteration."""
-
-    at = None
-
-    def before_train_iter(self, runner, batch_idx, data_batch=None):
-        if runner.iter == Interrupt.at:
-            raise Interrupted
 
 
 def config_of(
@@ -196,3 +169,32 @@ def test_without_a_seed(tmp_path):
 )
 def test_wherever_it_stops(tmp_path, by_epoch, at, options):
     assert_goes_on_exactly(tmp_path, at, by_epoch=by_epoch, **options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('by_epoch', [False, True])
+@pytest.mark.parametrize('options', [dict(), dict(workers=2)], ids=str)
+def test_two_processes_that_are_killed(
+    tmp_path, monkeypatch, by_epoch, options
+):
+    teacher = tmp_path / 'teacher.pth'
+    save_teacher(teacher)
+    folders = [tmp_path / 'whole', tmp_path / 'cut']
+    configs = []
+    for folder in folders:
+        folder.mkdir()
+        config = config_of(folder, teacher, by_epoch=by_epoch, **options)
+        # Five steps for each of three epochs, or twelve.
+        config['train_dataloader']['dataset']['length'] = 20
+        config['custom_hooks'] = [dict(type='KillAt')]
+        configs.append(config)
+    whole = launch(configs[0], folders[0])
+    assert whole.returncode == 0, whole.stderr[-3000:]
+    monkeypatch.setenv('KILL_AT', '7')
+    cut = launch(configs[1], folders[1])
+    assert cut.returncode != 0
+    assert last_checkpoint(folders[1])['meta']['iter'] == 6
+    monkeypatch.delenv('KILL_AT')
+    resumed = launch(configs[1], folders[1], '--resume')
+    assert resumed.returncode == 0, resumed.stderr[-3000:]
+    assert_same(*(without_places(last_checkpoint(f)) for f in folders[::-1]))
