@@ -2,6 +2,8 @@
 
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
+import torch
+from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -81,8 +83,24 @@ class DistillationFigureHook(Hook):
         Raises:
             ValueError: See the class.
         """
-        if runner.rank != 0:
-            return
+        error = None
+        if runner.rank == 0:
+            try:
+                self._prepare(runner)
+            except ValueError as caught:
+                error = caught
+        # Else the other processes would wait for this one, and time out.
+        failed = torch.tensor(float(error is not None))
+        all_reduce(failed, 'max')
+        if error is not None:
+            raise error
+        if failed:
+            raise ValueError(
+                'DistillationFigureHook: the first process cannot draw, and '
+                'says why'
+            )
+
+    def _prepare(self, runner: Runner) -> None:
         # Takes a second, that only who draws has to wait.
         from ..visualization.images import first_pictures
         from ..visualization.looker import Looker

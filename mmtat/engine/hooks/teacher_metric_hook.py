@@ -85,8 +85,14 @@ class TeacherMetricHook(Hook):
         if loader is None or evaluator is None:
             raise _Skipped('there is no validation')
         model = bare_model(runner)
-        _check_classes(model.teacher, loader)
-        evaluator = _own_evaluator(evaluator)
+        try:
+            _check_classes(model.teacher, loader)
+            evaluator = _own_evaluator(evaluator)
+        except _Skipped:
+            raise
+        except Exception as error:
+            # Data and metrics may be of any kind; nobody asked for this.
+            raise _Skipped(f'{type(error).__name__}: {error}') from error
         batches = self.batches
         if batches is None and _device(model.teacher).type == 'cpu':
             batches = _ON_CPU
@@ -178,16 +184,22 @@ def _spread(
 ) -> Iterator[Any]:
     """Some batches, from the first on and evenly over all of them.
 
-    They are read here: the workers of a data loader would read ahead.
+    One worker reads them where the loader has workers: a data set that opens
+    its files at the first sample may not have opened them here.
     """
     if total is None or loader.batch_sampler is None:
         yield from itertools.islice(loader, count)
         return
     # A sampler may be endless.
     indices = list(itertools.islice(loader.batch_sampler, total))
-    for number in range(count):
-        own = indices[number * len(indices) // count]
-        yield loader.collate_fn([loader.dataset[index] for index in own])
+    yield from DataLoader(
+        loader.dataset,
+        batch_sampler=[
+            indices[number * len(indices) // count] for number in range(count)
+        ],
+        collate_fn=loader.collate_fn,
+        num_workers=min(1, loader.num_workers),
+    )
 
 
 def _process(

@@ -20,6 +20,7 @@ import torch
 
 import mmtat
 
+from ..inspected import is_distillation
 from ..training import train
 from ..user_errors import readable_errors
 from .grid import Run
@@ -101,17 +102,22 @@ def _record(job: Job) -> Dict[str, Any]:
 
 
 def _train(job: Job, resume: Optional[str]) -> Dict[str, Any]:
-    if digest(job.run, resolve(job.run)) != job.digest:
+    config = resolve(job.run)
+    if digest(job.run, config) != job.digest:
         raise ValueError(
             f'config: {job.run.config!r} was changed since the sweep began; '
             'call the sweep again, with another --out'
         )
+    options = dict(job.run.options)
+    if is_distillation(config):
+        # It is the same teacher in every run.
+        options.setdefault('model.teacher_metric', 0)
     runner = train(
         argparse.Namespace(
             config=job.run.config,
             work_dir=str(job.folder),
             data_root=job.run.data_root,
-            cfg_options=job.run.options,
+            cfg_options=options,
             launcher='none',
             local_rank=0,
             resume=resume,
