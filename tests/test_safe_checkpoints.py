@@ -14,6 +14,7 @@ from mmtat.compat import atomic_saving
 from mmtat.engine.hooks import safe_checkpoint_hook
 from mmtat.engine.saving.newest import newest_loadable
 from mmtat.engine.saving.run_state import differences
+from mmtat.engine.student_config import student_config
 
 from .running import toy_config, train
 from .test_exact_resume import config_of, last_checkpoint
@@ -148,6 +149,7 @@ def test_a_run_goes_on_with_its_settings_only(tmp_path, teacher):
         train(config)
     assert 'train_dataloader.batch_size: 2 became 4' in str(error.value)
     assert 'optim_wrapper.optimizer.lr: 0.1 became 0.2' in str(error.value)
+    assert 'allow_changes=True' in str(error.value)
     config['default_hooks']['checkpoint']['allow_changes'] = True
     train(config)
 
@@ -179,3 +181,20 @@ def test_a_checkpoint_carries_nothing_that_runs(tmp_path, teacher):
 )
 def test_settings_are_compared_one_by_one(old, new, lines):
     assert differences(old, new) == lines
+
+
+@pytest.mark.parametrize(
+    ('by_epoch', 'loop'),
+    [(False, 'IterBasedTrainLoop'), (True, 'EpochBasedTrainLoop')],
+)
+def test_the_students_config_has_the_stock_hook_and_loop(
+    tmp_path, teacher, by_epoch, loop
+):
+    config = config_of(tmp_path / 'run', teacher, by_epoch, seeded=True)
+    config['default_hooks']['checkpoint']['allow_changes'] = True
+    plain = student_config(Config(config))
+    assert plain.default_hooks.checkpoint.type == 'CheckpointHook'
+    assert plain.default_hooks.checkpoint.save_best == 'score'
+    assert plain.train_cfg.type == loop
+    assert 'seeded_samples' not in plain.train_cfg
+    assert 'mmtat' not in plain.pretty_text

@@ -1,11 +1,24 @@
 """The plain config of a distilled student."""
 
 import copy
-from typing import Any
+from typing import Any, Dict, List
 
 from mmengine.config import Config
 
 from mmtat.models.utils import resolve_model_config
+
+#: Parts that stand for one of mmengine's, and arguments of their own.
+_STANDS_FOR = {
+    'mmtat.SafeCheckpointHook': ('CheckpointHook', ('allow_changes',)),
+    'mmtat.ExactIterBasedTrainLoop': (
+        'IterBasedTrainLoop',
+        ('seeded_samples',),
+    ),
+    'mmtat.ExactEpochBasedTrainLoop': (
+        'EpochBasedTrainLoop',
+        ('seeded_samples',),
+    ),
+}
 
 
 def student_config(config: Config) -> Config:
@@ -40,6 +53,8 @@ def student_config(config: Config) -> Config:
             plain[name] = _without_distillation(plain[name])
         if not plain.get(name):
             plain.pop(name, None)
+    for part in (plain.get('train_cfg'), *_hooks(plain)):
+        _replace_by_stock(part)
     for name in ('train_cfg', 'val_cfg', 'test_cfg'):
         if plain.get(name) and _is_distillation(plain[name]):
             # Such loops validate a teacher that is no longer there, or under
@@ -47,6 +62,18 @@ def student_config(config: Config) -> Config:
             plain[name].pop('type')
             plain[name].pop('shifts', None)
     return Config(_without_scope(plain, plain.get('default_scope')))
+
+
+def _hooks(plain: Dict[str, Any]) -> List[Any]:
+    return list((plain.get('default_hooks') or {}).values())
+
+
+def _replace_by_stock(part: Any) -> None:
+    kind = part.get('type') if isinstance(part, dict) else None
+    if kind in _STANDS_FOR:
+        part['type'], own = _STANDS_FOR[kind]
+        for name in own:
+            part.pop(name, None)
 
 
 def _without_scope(value: Any, scope: Any) -> Any:

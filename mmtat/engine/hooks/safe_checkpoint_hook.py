@@ -97,9 +97,8 @@ class SafeCheckpointHook(CheckpointHook):
         if not self.allow_changes:
             raise ValueError(
                 'resume: the run was begun with other settings:\n  '
-                f'{listed}\nSet them back, or allow it: '
-                '--allow-changes, or default_hooks.checkpoint.'
-                'allow_changes=True'
+                f'{listed}\nSet them back, or allow it: --cfg-options '
+                'default_hooks.checkpoint.allow_changes=True'
             )
         runner.logger.warning(f'resume with other settings:\n  {listed}')
 
@@ -175,6 +174,8 @@ class SafeCheckpointHook(CheckpointHook):
 
     def _settings(self, runner: Runner) -> Dict[str, Any]:
         settings = to_plain(runner.cfg.to_dict(), 'config')
+        hook = settings.get('default_hooks', {}).get('checkpoint') or {}
+        hook.pop('allow_changes', None)
         return dict(settings, number_of_processes=get_world_size())
 
     def _save_checkpoint_with_step(
