@@ -1,5 +1,8 @@
 """A user's mistake ends before the first step, in one readable message."""
 
+import runpy
+import sys
+
 import pytest
 import torch
 
@@ -344,3 +347,18 @@ def test_a_dataset_that_downloads_itself_is_left_to_do_so(tmp_path):
     check_datasets(config())
     with pytest.raises(ValueError, match='CIFAR100: no folder'):
         check_datasets(config(download=False))
+
+
+@pytest.mark.parametrize(
+    'tool',
+    ['train', 'layers', 'estimate', 'doctor', 'sweep', 'visualize schedule'],
+)
+def test_an_option_without_a_value_is_one_message(tool, monkeypatch, capsys):
+    name, *command = tool.split()
+    module = runpy.run_path(str(ROOT / 'tools' / f'{name}.py'))
+    arguments = [*command, 'config.py', '--cfg-options', 'model.x']
+    monkeypatch.setattr(sys, 'argv', [f'{name}.py', *arguments])
+    with pytest.raises(SystemExit) as ended:
+        module['main']()
+    assert ended.value.code == 2
+    assert '--cfg-options: give KEY=VALUE' in capsys.readouterr().err

@@ -661,3 +661,12 @@ def test_what_timm_cannot_give_is_refused():
         make_plan(R34, 'timm::vit_tiny_patch16_224', 'imagenet')
     with pytest.raises(ValueError, match='no classifier of its own'):
         make_plan('timm::resnet18', R18, method='kd')
+
+
+@pytest.mark.parametrize(
+    ('name', 'keys'), [('ocrvqa', 'question'), ('coco_caption', 'gt_caption')]
+)
+def test_data_of_another_task_is_refused(name, keys):
+    student = find_model('mmpretrain::resnet18_8xb32_in1k', 'student')
+    with pytest.raises(ValueError, match=f'another task .* {keys}'):
+        find_data(name, student)

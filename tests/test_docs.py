@@ -424,3 +424,23 @@ def test_the_site_builds_and_is_whole(tmp_path):
         assert not re.search(r'(src|href)="https?://[^"]*\.(js|css)"', html)
         assert not re.search(r'(src|href)="\.\./', html), page
     assert not list(tmp_path.rglob('*.py'))
+
+
+MENDED = re.compile(r'^(?:from|import) mm(?:seg|pretrain)\b', re.M)
+
+
+@pytest.mark.parametrize(
+    'block',
+    **named(
+        [
+            block
+            for block in BLOCKS
+            if block.language == 'python'
+            and re.search('^import mmtat', block.text, re.M)
+            and MENDED.search(block.text)
+        ]
+    ),
+)
+def test_mmtat_is_imported_before_what_it_mends(block):
+    first = re.search('^import mmtat', block.text, re.M).start()
+    assert first < MENDED.search(block.text).start()

@@ -205,15 +205,19 @@ def main() -> None:
     if args.steps is not None:
         for key in ('max_iters', 'val_interval'):
             options[f'train_cfg.{key}'] = args.steps
+        options['default_hooks.logger.interval'] = max(1, args.steps // 4)
     out = args.out.absolute()
     try:
         data, runs = train_all(out, args.seed, options)
     except ValueError as error:
         sys.exit(f'error: {error}')
     print('Drawing the picture', flush=True)
+    ended = ''
+    if args.steps is not None:
+        ended = f'Each ended after {args.steps} steps: no result.\n\n'
     picture = draw(data, columns_of(runs), out / 'digit_scenes.png')
     print(
-        f'\n{table(runs)}\n\n'
+        f'\n{table(runs)}\n\n{ended}'
         f'student with TaT  {runs[-1].checkpoint}\n'
         f'its plain config  {runs[-1].work_dir / "student.py"}\n'
         f'picture           {picture}'

@@ -12,8 +12,7 @@ import argparse
 import os.path as osp
 import sys
 
-from mmengine.config import DictAction
-
+from mmtat.engine.arguments import add_cfg_options
 from mmtat.engine.report import note, print_table
 from mmtat.engine.training import train
 from mmtat.engine.user_errors import readable_errors
@@ -66,13 +65,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--data-root', help='folder that every dataset of the run reads'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        metavar='KEY=VALUE',
-        help='settings of the config for the run, and for its dry run',
+    add_cfg_options(
+        parser, 'settings of the config for the run, and for its dry run'
     )
     return parser.parse_args()
 

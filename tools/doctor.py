@@ -60,7 +60,10 @@ def parse_args() -> argparse.Namespace:
         metavar='KEY=VALUE',
         help='override settings of the config, as a.b=1 or a="[1,2]"',
     )
-    args = parser.parse_args()
+    try:
+        args = parser.parse_args()
+    except ValueError:
+        parser.error('--cfg-options: give KEY=VALUE')
     if args.config is None and (args.data_root or args.work_dir):
         parser.error('--data-root and --work-dir are for a CONFIG')
     return args

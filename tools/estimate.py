@@ -7,9 +7,9 @@ python tools/estimate.py CONFIG --size 512 512 --gpu-memory 24 48 --check
 import argparse
 import sys
 
-from mmengine.config import DictAction
 from mmengine.device import get_device
 
+from mmtat.engine.arguments import add_cfg_options
 from mmtat.engine.benchmark import check_device
 from mmtat.engine.benchmark.child import OutOfMemory
 from mmtat.engine.estimate import (
@@ -74,14 +74,7 @@ def parse_args() -> argparse.Namespace:
         help='train steps for real in a process of their own, and compare; '
         'exit status 1 where the estimate is more than 10 %% off',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        metavar='KEY=VALUE',
-        help='override settings of the config, as a.b=1 or a="[1,2]"',
-    )
+    add_cfg_options(parser)
     return parser.parse_args()
 
 

@@ -6,8 +6,7 @@ python tools/layers.py mmseg::segformer/... --pattern 'backbone.layers.*'
 
 import argparse
 
-from mmengine.config import DictAction
-
+from mmtat.engine.arguments import add_cfg_options
 from mmtat.engine.inspected import read_config
 from mmtat.engine.layer_report import report_layers
 from mmtat.engine.user_errors import readable_errors
@@ -22,14 +21,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         'config', help='path of a config, or mmseg::... or mmpretrain::...'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        metavar='KEY=VALUE',
-        help='override settings of the config, as a.b=1 or a="[1,2]"',
-    )
+    add_cfg_options(parser)
     parser.add_argument(
         '--pattern',
         help="show only names that match: a glob such as 'backbone.layer?', "

@@ -14,8 +14,7 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
-
+from mmtat.engine.arguments import KeyValues, add_cfg_options
 from mmtat.engine.sweep import (
     Sweep,
     finished_runs,
@@ -28,16 +27,6 @@ from mmtat.engine.sweep import (
 from mmtat.engine.sweep.sweep_file import check_not_hidden
 from mmtat.engine.sweep.tables import describe, markdown
 from mmtat.engine.user_errors import readable_errors
-
-
-class KeyValues(DictAction):
-    """KEY=VALUE, with a message for whatever is not."""
-
-    def __call__(self, parser, namespace, values, option_string=None):
-        """Parse the values of one option."""
-        if not all('=' in value for value in values):
-            parser.error(f'{option_string}: give KEY=VALUE, got {values}')
-        super().__call__(parser, namespace, values, option_string)
 
 
 def parse_args() -> argparse.Namespace:
@@ -74,14 +63,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--data-root', help='folder that every dataset of the runs reads'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=KeyValues,
-        default={},
-        metavar='KEY=VALUE',
-        help='override settings of the config in every run',
-    )
+    add_cfg_options(parser, 'override settings of the config in every run')
     parser.add_argument(
         '--dry-run', action='store_true', help='only list the runs'
     )

@@ -11,8 +11,7 @@ import argparse
 from pathlib import Path
 from typing import Any, List
 
-from mmengine.config import DictAction
-
+from mmtat.engine.arguments import add_cfg_options
 from mmtat.engine.report import note
 from mmtat.engine.user_errors import readable_errors
 
@@ -146,14 +145,7 @@ def _add_schedule(commands: Any) -> None:
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', help='path of a config, or mmseg::...')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        metavar='KEY=VALUE',
-        help='override settings of the config',
-    )
+    add_cfg_options(parser)
 
 
 def _add_force(parser: argparse.ArgumentParser) -> None:

@@ -8,13 +8,14 @@ import sys
 from typing import Optional, Sequence
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from mmtat.models.utils import load_config, read_state_dict
 
+from .arguments import add_cfg_options
 from .checked_runner import bare_model
 from .checkpoint_check import check_fit
 from .class_check import check_class_numbers
@@ -37,14 +38,7 @@ def base_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument(
         '--data-root', help='folder that every dataset of the config reads'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        metavar='KEY=VALUE',
-        help='override settings of the config, as a.b=1 or a="[1,2]"',
-    )
+    add_cfg_options(parser)
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],

@@ -143,4 +143,4 @@ def close_match(name: Any, known: Iterable[str]) -> str:
         str: Begins with a semicolon; empty where nothing is close.
     """
     close = difflib.get_close_matches(str(name), list(known), n=1)
-    return f'; did you mean {close[0]!r}?' if close else ''
+    return f' (did you mean {close[0]!r}?)' if close else ''

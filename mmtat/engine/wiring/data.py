@@ -121,6 +121,7 @@ def find_data(name: Optional[str], student: Model) -> Data:
         raise ValueError(
             f'--data: the config {name!r} has no train_dataloader'
         )
+    _check_task(configs[0], student, name)
     if student.reference == bases[0]:
         return Data(configs[0])
     has_schedule = any('train_cfg' in config for config in configs)
@@ -129,6 +130,21 @@ def find_data(name: Optional[str], student: Model) -> Data:
         merged.update(config.to_dict())
     merged.setdefault('default_scope', scope_of(student))
     return Data(Config(merged), bases, has_schedule)
+
+
+def _check_task(config: Config, student: Model, name: str) -> None:
+    """Refuse questions, captions and the like, which mmpretrain has too."""
+    for dataset in datasets_of(config, ('train_dataloader',)):
+        pipeline = dataset.get('pipeline') or []
+        packed = pipeline[-1] if pipeline else {}
+        kind = str(packed.get('type')).rpartition('.')[2]
+        if kind == 'PackInputs' and packed.get('algorithm_keys'):
+            keys = ', '.join(packed['algorithm_keys'])
+            raise ValueError(
+                f'--data: {name!r} is for another task than '
+                f'{"segmentation" if student.is_segmentor else "classes"}: '
+                f'its samples have {keys}'
+            )
 
 
 def scope_of(model: Model) -> str:

@@ -118,4 +118,7 @@ def _first_line(error: Exception) -> str:
     refused = re.search(r'(?:GLOBAL|class) ([\w.]+)', str(error))
     if refused:
         return f'it holds {refused[1]}, which is no weight and may run code'
+    if str(error).startswith('Weights only load failed'):
+        # torch goes on with how to load it unsafely.
+        return 'it is no file of torch.save, or damaged'
     return (str(error) or type(error).__name__).strip().split('\n')[0]
