@@ -1,9 +1,12 @@
 """What the doctor finds in broken installations and broken configs."""
 
+import contextlib
 import hashlib
 import importlib
 import importlib.metadata
+import logging
 import os
+import runpy
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -519,3 +522,12 @@ def test_the_tool_reports_where_nothing_imports(tmp_path, broken):
     # What needs nothing that is broken is still told.
     assert f'ok       mmrazor {version("mmrazor")}' in result.stdout
     assert 'extras' in result.stdout and 'problems: ' in result.stdout
+
+
+def test_the_tool_leaves_the_log_as_it_was(monkeypatch, capsys):
+    module = runpy.run_path(str(ROOT / 'tools' / 'doctor.py'))
+    monkeypatch.setattr(sys, 'argv', ['doctor.py'])
+    with contextlib.suppress(SystemExit):
+        module['main']()
+    assert 'problems: ' in capsys.readouterr().out
+    assert logging.root.manager.disable == logging.NOTSET

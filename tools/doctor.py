@@ -5,6 +5,7 @@ python tools/doctor.py configs/tat_deeplabv3_r101_r18_voc.py --data-root DIR
 """
 
 import argparse
+import contextlib
 import importlib.util
 import logging
 import sys
@@ -12,7 +13,7 @@ import warnings
 from collections import Counter
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Iterator
 
 TOOLS = Path(__file__).resolve().parent
 
@@ -93,12 +94,29 @@ def show(section: Any) -> None:
     print(flush=True)
 
 
-def main() -> None:
-    """Look, print each section, and end with what it comes to."""
-    args = parse_args()
-    doctor = load_doctor()
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Hide what packages say while they are imported and built."""
+    before = logging.root.manager.disable
     logging.disable(logging.WARNING)
-    warnings.simplefilter('ignore')
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        logging.disable(before)
+
+
+def look(args: argparse.Namespace, doctor: Any) -> Counter:
+    """Print each section.
+
+    Args:
+        args (argparse.Namespace): The command line.
+        doctor (module): Of :func:`load_doctor`.
+
+    Returns:
+        Counter: How many findings there are of each state.
+    """
     findings = []
     for section in doctor.look_at_installation():
         show(section)
@@ -109,7 +127,15 @@ def main() -> None:
         )
         show(section)
         findings += section.findings
-    counts = Counter(finding.state for finding in findings)
+    return Counter(finding.state for finding in findings)
+
+
+def main() -> None:
+    """Look, print each section, and end with what it comes to."""
+    args = parse_args()
+    doctor = load_doctor()
+    with quiet():
+        counts = look(args, doctor)
     problems, notes = counts[doctor.PROBLEM], counts[doctor.NOTE]
     print(f'problems: {problems}, notes: {notes}')
     if problems:
