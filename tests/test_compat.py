@@ -564,7 +564,10 @@ from test_compat import Toy, toy_runner
 from torch import distributed, nn
 
 # Handlers run in reverse: this one after the group was left.
-atexit.register(lambda: print('left', not distributed.is_initialized()))
+# One write, which another process cannot cut.
+atexit.register(
+    lambda: sys.stdout.write(f'left {not distributed.is_initialized()}\\n')
+)
 
 runner = toy_runner(
     Path(sys.argv[2]),
