@@ -30,7 +30,8 @@ def newest_loadable(folder: Path) -> Optional[Path]:
     skipped = []
     for path in _candidates(folder):
         try:
-            read_checkpoint(str(path), '--resume')
+            # Mapped, its weights are not read, only that they are there.
+            read_checkpoint(str(path), '--resume', is_mapped=True)
             return path
         except ValueError as error:
             skipped.append(str(error))
