@@ -9,11 +9,11 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mmtat.models.losses import TaTLoss
+from mmtat.models.utils import kept_random_state
 from mmtat.ops import attention_entropy, check_positive
 from mmtat.registry import HOOKS
 
 from ..checked_runner import bare_model
-from ..random_state import kept_random_state
 
 
 @HOOKS.register_module()

@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from mmtat.files import write_atomically
+from mmtat.models.utils import random_state, set_random_state
 from mmtat.registry import HOOKS
 
 from ..plain import to_plain
@@ -19,10 +20,8 @@ from ..saving.run_state import (
     differences,
     gather_ranks,
     pending_gradients,
-    random_state,
     restore_rank,
     set_gradients,
-    set_random_state,
 )
 
 STATE = 'run_state'

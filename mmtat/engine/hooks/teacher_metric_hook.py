@@ -14,11 +14,10 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mmtat.models.algorithms.building import check_batches
-from mmtat.models.utils import DistillDataPreprocessor
+from mmtat.models.utils import DistillDataPreprocessor, kept_random_state
 from mmtat.registry import HOOKS
 
 from ..checked_runner import bare_model
-from ..random_state import kept_random_state
 
 #: Batches on a CPU, where a whole validation may take hours.
 _ON_CPU = 2

@@ -12,9 +12,8 @@ from mmengine.dist import get_dist_info
 from mmengine.registry import DATASETS
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
+from mmtat.models.utils import kept_random_state
 from mmtat.registry import DATA_SAMPLERS
-
-from ..random_state import kept_random_state
 
 
 class Position(int):

@@ -4,25 +4,25 @@ All of it is tensors and plain values, so that a checkpoint which carries it
 is loaded by ``weights_only=True``.
 """
 
-import random
 from typing import Any, Dict, List, Optional
 
 import numpy as np
 import torch
-from mmengine.dist import all_gather_object, get_rank
+from mmengine.dist import all_gather_object, get_rank, get_world_size
 from torch import nn
 
+from mmtat.models.utils import random_state, set_random_state
 
-def random_state() -> Dict[str, Any]:
-    """The random state of this process.
+#: Parts of a random state that are tensors.
+_TORCH = ('torch', 'cuda')
 
-    Returns:
-        dict[str, Any]: Of Python, numpy and torch, and of the current GPU
-        where one is used.
-    """
-    version, numbers, gauss = random.getstate()
-    name, keys, position, has_gauss, cached = np.random.get_state()
-    state = dict(
+
+def _as_plain(state: Dict[str, Any]) -> Dict[str, Any]:
+    """A random state in tensors and plain values."""
+    version, numbers, gauss = state['python']
+    name, keys, position, has_gauss, cached = state['numpy']
+    return dict(
+        state,
         python=dict(
             version=version, numbers=torch.tensor(numbers), gauss=gauss
         ),
@@ -33,35 +33,26 @@ def random_state() -> Dict[str, Any]:
             has_gauss=int(has_gauss),
             cached=float(cached),
         ),
-        torch=torch.get_rng_state(),
     )
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
-        state['cuda'] = torch.cuda.get_rng_state()
-    return state
 
 
-def set_random_state(state: Dict[str, Any]) -> None:
-    """Go on with the random numbers of another process.
-
-    Args:
-        state (dict): Of :func:`random_state`.
-    """
+def _from_plain(state: Dict[str, Any]) -> Dict[str, Any]:
     own, numbers = state['python'], state['numpy']
-    random.setstate(
-        (own['version'], tuple(own['numbers'].tolist()), own['gauss'])
-    )
-    np.random.set_state(
-        (
+    return dict(
+        {name: value.cpu() for name, value in state.items() if name in _TORCH},
+        python=(
+            own['version'],
+            tuple(own['numbers'].tolist()),
+            own['gauss'],
+        ),
+        numpy=(
             numbers['name'],
             numbers['keys'].numpy().astype(np.uint32),
             numbers['position'],
             numbers['has_gauss'],
             numbers['cached'],
-        )
+        ),
     )
-    torch.set_rng_state(state['torch'].cpu())
-    if 'cuda' in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state['cuda'].cpu())
 
 
 def gather_ranks(model: nn.Module) -> List[Dict[str, Any]]:
@@ -78,11 +69,12 @@ def gather_ranks(model: nn.Module) -> List[Dict[str, Any]]:
         list[dict]: For each rank its ``random`` state and those of its
         ``buffers`` that are not as the first's.
     """
-    buffers = {
-        name: buffer.detach().cpu().clone()
-        for name, buffer in model.named_buffers()
-    }
-    ranks = all_gather_object(dict(random=random_state(), buffers=buffers))
+    own = dict(random=_as_plain(random_state()), buffers={})
+    if get_world_size() == 1:
+        return [own]
+    for name, buffer in model.named_buffers():
+        own['buffers'][name] = buffer.detach().cpu().clone()
+    ranks = all_gather_object(own)
     first = ranks[0]['buffers']
     for rank in ranks:
         rank['buffers'] = {
@@ -105,7 +97,7 @@ def restore_rank(model: nn.Module, ranks: List[Dict[str, Any]]) -> None:
     with torch.no_grad():
         for name, value in own['buffers'].items():
             buffers[name].copy_(value)
-    set_random_state(own['random'])
+    set_random_state(_from_plain(own['random']))
 
 
 def pending_gradients(model: nn.Module) -> Dict[str, torch.Tensor]:

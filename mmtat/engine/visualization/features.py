@@ -12,10 +12,9 @@ from torch import Tensor, nn
 from mmtat.models.distillers.student_call import CALLED_WITH
 from mmtat.models.distillers.tat_layer import TaTLayer
 from mmtat.models.distillers.tat_streaming import EMBEDDED
-from mmtat.models.utils import attach, clear
+from mmtat.models.utils import attach, clear, kept_random_state
 from mmtat.models.utils.zero_image import run_model
 
-from ..random_state import kept_random_state
 from .trained import tat_of
 
 

@@ -17,6 +17,11 @@ from .model_config import (
 )
 from .model_reference import ModelReference
 from .norm_watch import NormWatch
+from .random_state import (
+    kept_random_state,
+    random_state,
+    set_random_state,
+)
 from .recording import (
     add_recorder,
     attach,
@@ -53,15 +58,18 @@ __all__ = [
     'clear',
     'dry_run',
     'input_size',
+    'kept_random_state',
     'load_config',
     'load_state',
     'load_teacher',
     'module_recorders',
+    'random_state',
     'read_checkpoint',
     'read_state_dict',
     'recordable_layers',
     'recorded',
     'resolve_model_config',
+    'set_random_state',
     'state_dict_of',
     'teacher_preprocessor',
     'watch_graph',

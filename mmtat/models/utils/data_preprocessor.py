@@ -2,14 +2,14 @@
 
 import copy
 import logging
-import random
 from typing import Any, Dict, Optional
 
-import numpy as np
 import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseDataPreprocessor
 from torch import nn
+
+from .random_state import random_state, set_random_state
 
 # mmengine, mmsegmentation and mmpretrain name the same settings differently.
 _FLIP_NAMES = ('channel_conversion', '_channel_conversion', 'to_rgb')
@@ -47,12 +47,12 @@ class DistillDataPreprocessor(BaseDataPreprocessor):
         if not training:
             return self.student(data, False)
         teacher_data = copy.deepcopy(data)
-        before = _random_state()
+        before = random_state()
         batch = self.student(data, True)
-        after = _random_state()
-        _set_random_state(before)
+        after = random_state()
+        set_random_state(before)
         teacher_inputs = self.teacher(teacher_data, True)['inputs']
-        _set_random_state(after)
+        set_random_state(after)
         return dict(batch, teacher_inputs=teacher_inputs)
 
 
@@ -113,21 +113,3 @@ def _first(preprocessor: nn.Module, names: tuple, default: Any) -> Any:
         if hasattr(preprocessor, name):
             return getattr(preprocessor, name)
     return default
-
-
-def _random_state() -> tuple:
-    cuda = torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None
-    return (
-        random.getstate(),
-        np.random.get_state(),
-        torch.get_rng_state(),
-        cuda,
-    )
-
-
-def _set_random_state(state: tuple) -> None:
-    random.setstate(state[0])
-    np.random.set_state(state[1])
-    torch.set_rng_state(state[2])
-    if state[3] is not None:
-        torch.cuda.set_rng_state(state[3])
