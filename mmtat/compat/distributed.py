@@ -2,6 +2,7 @@
 
 import atexit
 import functools
+import time
 from typing import Callable
 
 import torch
@@ -35,6 +36,10 @@ def _gloo_on_cpu(init: Callable) -> Callable:
 def _leave_process_group() -> None:
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
+    # Model wrappers keep the group's threads alive. One that frees its last
+    # tensor needs the interpreter's lock, and aborts the process where the
+    # interpreter ends first: a sleep hands it the lock.
+    time.sleep(0.1)
 
 
 def _cpu_distributed_needed() -> bool:
