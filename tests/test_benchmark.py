@@ -488,9 +488,17 @@ def test_a_step_is_measured_beside_the_sum_of_its_parts(
     assert result.facts['memory_bound'] == pytest.approx(bound)
 
 
+@pytest.mark.parametrize(('device', 'has_half'), [('cpu', 0), ('cuda', 1)])
+def test_a_cpu_has_no_row_for_float16(workload, device, has_half):
+    candidates = teachers.teacher_candidates(workload, torch.device(device))
+    names = [candidate.name for candidate in candidates]
+    assert names[:2] == [teachers.FLOOR, teachers.STOCK]
+    assert names.count('mmtat, float16') == has_half
+
+
 @pytest.mark.slow
 def test_every_option_of_the_teacher_has_a_row(workload, without_memory):
-    candidates = teachers.teacher_candidates(workload)
+    candidates = teachers.teacher_candidates(workload, torch.device('cpu'))
     result = run_teacher(workload, 'tiny', settings(2, 2))
     rows = by_name(result)
     assert list(rows) == [candidate.name for candidate in candidates]

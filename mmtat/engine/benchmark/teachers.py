@@ -2,6 +2,8 @@
 
 from typing import Any, Dict, List
 
+import torch
+
 from .measure import measure
 from .network_candidates import FrozenForward, NetworkCandidate, TeacherForward
 from .networks import Workload
@@ -21,11 +23,14 @@ _OFF: Dict[str, Any] = dict(
 FAST: Dict[str, Any] = dict(dtype='bfloat16', channels_last=True)
 
 
-def teacher_candidates(workload: Workload) -> List[NetworkCandidate]:
+def teacher_candidates(
+    workload: Workload, device: torch.device
+) -> List[NetworkCandidate]:
     """What is measured of a teacher.
 
     Args:
         workload (Workload): Its config, layer and size.
+        device (torch.device): Where.
 
     Returns:
         list[NetworkCandidate]: The floor first, then stock mmrazor.
@@ -38,7 +43,7 @@ def teacher_candidates(workload: Workload) -> List[NetworkCandidate]:
         compile=True,
     )
     half = []
-    if workload.device.type != 'cpu':
+    if device.type != 'cpu':
         # A CPU has no fast kernels for it: minutes for each forward.
         options = dict(_OFF, dtype='float16')
         half.append(FrozenForward('mmtat, float16', workload, options))
@@ -83,7 +88,7 @@ def run_teacher(
     """
     # A config that is not there is no row that cannot be had.
     workload.read()
-    candidates = teacher_candidates(workload)
+    candidates = teacher_candidates(workload, settings.device)
     rows = measure(candidates, settings)
     for row in rows:
         row.floor = FLOOR
