@@ -12,7 +12,7 @@ import argparse
 import os.path as osp
 import sys
 
-from mmtat.engine.arguments import add_cfg_options
+from mmtat.engine.arguments import add_cfg_options, add_trust_option
 from mmtat.engine.report import note, print_table
 from mmtat.engine.training import train
 from mmtat.engine.user_errors import readable_errors
@@ -26,6 +26,7 @@ from mmtat.engine.wiring import (
     quiet_output,
     write,
 )
+from mmtat.models.utils import trust_checkpoints
 
 
 def parse_args() -> argparse.Namespace:
@@ -65,6 +66,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--data-root', help='folder that every dataset of the run reads'
     )
+    add_trust_option(parser)
     add_cfg_options(
         parser, 'settings of the config for the run, and for its dry run'
     )
@@ -155,7 +157,7 @@ def run(args: argparse.Namespace, config: str) -> None:
 def main() -> None:
     """Wire, and train if asked to."""
     args = parse_args()
-    with readable_errors():
+    with readable_errors(), trust_checkpoints(args.trust_checkpoint):
         config = wire(args)
         if args.run:
             run(args, config)

@@ -12,9 +12,11 @@ import argparse
 import shlex
 import sys
 
+from mmtat.engine.arguments import add_trust_option
 from mmtat.engine.export import ExportOptions, export_student
 from mmtat.engine.report import mebibytes, note, print_table
 from mmtat.engine.user_errors import readable_errors
+from mmtat.models.utils import trust_checkpoints
 
 
 def parse_args() -> argparse.Namespace:
@@ -69,6 +71,7 @@ def parse_args() -> argparse.Namespace:
         '--argmax', action='store_true', help='a graph that gives labels'
     )
     parser.add_argument('--teacher', help="the teacher's name, for the card")
+    add_trust_option(parser)
     parser.add_argument(
         '--force', action='store_true', help='replace files that exist'
     )
@@ -94,7 +97,7 @@ def main() -> None:
             ['python', 'tools/export_student.py', *sys.argv[1:]]
         ),
     )
-    with readable_errors():
+    with readable_errors(), trust_checkpoints(args.trust_checkpoint):
         export = export_student(args.checkpoint, args.out, options)
     note(f'config: {export.config_from}')
     note(f'compared with the student: {export.comparison}')

@@ -16,6 +16,7 @@ from mmtat.engine.launch import (
 )
 from mmtat.engine.student_config import student_config
 from mmtat.engine.user_errors import readable_errors
+from mmtat.models.utils import trust_checkpoints
 
 
 def parse_args() -> argparse.Namespace:
@@ -37,7 +38,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Build the student's Runner and test."""
     args = parse_args()
-    with readable_errors():
+    with readable_errors(), trust_checkpoints(args.trust_checkpoint):
         config = student_config(prepare_config(args, ('test_dataloader',)))
         if args.tta:
             use_tta(config)

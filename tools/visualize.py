@@ -11,9 +11,10 @@ import argparse
 from pathlib import Path
 from typing import Any, List
 
-from mmtat.engine.arguments import add_cfg_options
+from mmtat.engine.arguments import add_cfg_options, add_trust_option
 from mmtat.engine.report import note
 from mmtat.engine.user_errors import readable_errors
+from mmtat.models.utils import trust_checkpoints
 
 
 def parse_args() -> argparse.Namespace:
@@ -72,6 +73,7 @@ def _add_maps(commands: Any) -> None:
     parser.add_argument(
         '--html', action='store_true', help='also maps.html, to point at'
     )
+    add_trust_option(parser)
     _add_force(parser)
 
 
@@ -106,6 +108,7 @@ def _add_compare(commands: Any) -> None:
     parser.add_argument(
         '--out', type=Path, required=True, help='folder of picture and table'
     )
+    add_trust_option(parser)
     _add_force(parser)
 
 
@@ -225,7 +228,8 @@ def main() -> None:
     commands = dict(
         maps=maps, compare=compare, curves=curves, schedule=schedule
     )
-    with readable_errors():
+    trusted = getattr(args, 'trust_checkpoint', False)
+    with readable_errors(), trust_checkpoints(trusted):
         for file in commands[args.command](args):
             note(f'wrote {file}')
 

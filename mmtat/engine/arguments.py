@@ -1,7 +1,7 @@
 """Options that the command-line tools share."""
 
 import argparse
-from typing import Any, Sequence
+from typing import Any, List, Sequence
 
 from mmengine.config import DictAction
 
@@ -26,7 +26,51 @@ class KeyValues(DictAction):
         """
         if not all('=' in value for value in values):
             parser.error(f'{option_string}: give KEY=VALUE, got {values}')
-        super().__call__(parser, namespace, values, option_string)
+        try:
+            super().__call__(parser, namespace, values, option_string)
+        except (AssertionError, RecursionError):
+            # Of mmengine's parser, which knows lists and plain values alone.
+            parser.error(
+                f'{option_string}: a value is a word, a number or a list as '
+                f'[1,2] or (1,2), without calls as dict(...), got {values}'
+            )
+
+
+def positive(text: str) -> int:
+    """Read an option that counts something.
+
+    Args:
+        text (str): As it was typed.
+
+    Returns:
+        int: From 1 on.
+
+    Raises:
+        ArgumentTypeError: Anything else.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(
+            f'must be a whole number of at least 1, got {text!r}'
+        )
+    return int(text)
+
+
+def gpu_numbers(text: str) -> List[int]:
+    """Read an option that names GPUs.
+
+    Args:
+        text (str): As it was typed.
+
+    Returns:
+        list[int]: From 0 on.
+
+    Raises:
+        ArgumentTypeError: Anything else.
+    """
+    numbers = text.split(',')
+    if not all(number.strip().isdecimal() for number in numbers):
+        raise argparse.ArgumentTypeError(f'give numbers as 0,1, got {text!r}')
+    return [int(number) for number in numbers]
 
 
 def add_cfg_options(
@@ -46,4 +90,19 @@ def add_cfg_options(
         default={},
         metavar='KEY=VALUE',
         help=purpose,
+    )
+
+
+def add_trust_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--trust-checkpoint`` to a tool that reads checkpoints.
+
+    Args:
+        parser (ArgumentParser): Of the tool, which runs under
+            :func:`mmtat.models.utils.trust_checkpoints`.
+    """
+    parser.add_argument(
+        '--trust-checkpoint',
+        action='store_true',
+        help='let checkpoints that hold more than weights RUN what they hold; '
+        'now they are refused',
     )

@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 
 from mmtat.models.utils import load_config, read_state_dict
 
-from .arguments import add_cfg_options
+from .arguments import add_cfg_options, add_trust_option
 from .checked_runner import bare_model
 from .checkpoint_check import check_fit
 from .class_check import check_class_numbers
@@ -39,6 +39,7 @@ def base_parser(description: str) -> argparse.ArgumentParser:
         '--data-root', help='folder that every dataset of the config reads'
     )
     add_cfg_options(parser)
+    add_trust_option(parser)
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -67,12 +68,15 @@ def prepare_config(args: argparse.Namespace, loaders: Sequence[str]) -> Config:
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     config = load_config(args.config, 'config')
     config.merge_from_dict(args.cfg_options)
+    if 'model' not in config:
+        raise ValueError(f'config: {args.config!r} defines no model')
     config.launcher = args.launcher
     if args.work_dir is not None:
         config.work_dir = args.work_dir
     elif config.get('work_dir') is None:
         name = osp.splitext(osp.basename(args.config))[0]
         config.work_dir = osp.join('work_dirs', name)
+    _check_work_dir(config.work_dir)
     if args.data_root is not None:
         set_data_root(config, args.data_root)
     _check_devices(args.launcher)
@@ -80,6 +84,18 @@ def prepare_config(args: argparse.Namespace, loaders: Sequence[str]) -> Config:
     check_datasets(config, loaders)
     set_input_size(config)
     return config
+
+
+def _check_work_dir(work_dir: str) -> None:
+    """No file stands where the folder, or one above it, would be."""
+    path = osp.abspath(work_dir)
+    while not osp.lexists(path):
+        path = osp.dirname(path)
+    if not osp.isdir(path):
+        raise ValueError(
+            f'--work-dir: {path!r} is a file; give a folder, or the name of '
+            'a new one'
+        )
 
 
 def set_input_size(config: Config) -> None:

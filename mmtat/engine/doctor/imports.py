@@ -60,6 +60,7 @@ def look_at_workarounds() -> Iterator[Finding]:
     import torch
 
     from mmtat import compat
+    from mmtat.compat.weights_only import old_torch_hole
 
     active = compat.active()
     for workaround in compat.WORKAROUNDS:
@@ -81,6 +82,9 @@ def look_at_workarounds() -> Iterator[Finding]:
         )
         last = f"'torch<={compat.TESTED_TORCH[1]}.*' torchvision"
         yield Finding(NOTE, line, f'pip install {pair or last}')
+    hole = old_torch_hole()
+    if hole:
+        yield Finding(NOTE, hole, "pip install 'torch>=2.6' torchvision")
 
 
 def _again(module: str) -> str:

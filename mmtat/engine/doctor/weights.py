@@ -175,13 +175,12 @@ def _local(source: str) -> Optional[Path]:
 
 
 def _cached(url: str) -> Optional[Path]:
-    """Where torch keeps what it fetched by HTTP."""
-    import torch
+    """Where a file fetched by HTTP lies."""
+    from mmtat.downloads import cache_folder, is_url
 
-    if urlparse(url).scheme not in ('http', 'https'):
+    if not is_url(url):
         return None
-    name = os.path.basename(urlparse(url).path)
-    return Path(torch.hub.get_dir(), 'checkpoints', name)
+    return cache_folder() / os.path.basename(urlparse(url).path)
 
 
 def _not_here(name: str, source: str) -> Finding:

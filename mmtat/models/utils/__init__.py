@@ -1,3 +1,5 @@
+from mmtat.compat.weights_only import trust_checkpoints
+
 from .checkpoint_reading import (
     read_checkpoint,
     read_state_dict,
@@ -72,6 +74,7 @@ __all__ = [
     'set_random_state',
     'state_dict_of',
     'teacher_preprocessor',
+    'trust_checkpoints',
     'watch_graph',
     'without_pretrained',
 ]

@@ -1,14 +1,19 @@
 """Reading checkpoint files: weights, and nothing that runs."""
 
 import os.path as osp
-import re
-import zipfile
 from collections import OrderedDict
 from typing import Any, Dict
 
-import torch
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
+
+from mmtat.compat.weights_only import (
+    RefusedFile,
+    is_archive,
+    load_weights,
+    reading_for,
+)
+from mmtat.downloads import FetchError, fetch, is_url
 
 
 def read_checkpoint(path: str, name: str, is_mapped: bool = False) -> Any:
@@ -26,13 +31,13 @@ def read_checkpoint(path: str, name: str, is_mapped: bool = False) -> Any:
 
     Raises:
         ValueError: The file is missing, out of reach, truncated, or holds
-            more than weights and plain values.
+            more than weights and plain values, which are named.
     """
     try:
-        # Files of torch before 1.6 are no archives, and cannot be mapped.
-        if is_mapped and osp.isfile(path) and zipfile.is_zipfile(path):
-            return torch.load(path, 'cpu', weights_only=True, mmap=True)
-        return CheckpointLoader.load_checkpoint(path, 'cpu', 'silent')
+        with reading_for(name):
+            return _read(path, name, is_mapped)
+    except (RefusedFile, FetchError):
+        raise
     except FileNotFoundError as error:
         raise ValueError(
             f'{name}: no file {path!r}; give the path or the URL of a '
@@ -49,6 +54,15 @@ def read_checkpoint(path: str, name: str, is_mapped: bool = False) -> Any:
             f'{name}: {path!r} cannot be read as a checkpoint of weights '
             f'(truncated, or another kind of file): {_first_line(error)}'
         ) from error
+
+
+def _read(path: str, name: str, is_mapped: bool) -> Any:
+    if is_url(path):
+        path = str(fetch(path, name))
+    # Files of torch before 1.6 are no archives, and cannot be mapped.
+    if is_mapped and osp.isfile(path) and is_archive(path):
+        return load_weights(path, 'cpu', is_mapped=True)
+    return CheckpointLoader.load_checkpoint(path, 'cpu', 'silent')
 
 
 def read_state_dict(
@@ -115,9 +129,6 @@ def _tensors(checkpoint: Any) -> Dict[str, Tensor]:
 
 
 def _first_line(error: Exception) -> str:
-    refused = re.search(r'(?:GLOBAL|class) ([\w.]+)', str(error))
-    if refused:
-        return f'it holds {refused[1]}, which is no weight and may run code'
     if str(error).startswith('Weights only load failed'):
         # torch goes on with how to load it unsafely.
         return 'it is no file of torch.save, or damaged'
