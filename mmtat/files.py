@@ -3,7 +3,11 @@
 import contextlib
 import errno
 import os
+import re
+import struct
+import sys
 import zipfile
+import zlib
 from pathlib import Path
 from typing import IO, Any, Callable, Iterator, Optional, Union
 
@@ -16,6 +20,13 @@ _REASONS = {
     errno.EACCES: 'this user may not write there',
     errno.EPERM: 'this user may not write there',
 }
+#: What zipfile raises of an archive in which something was changed.
+_DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, struct.error),
+    *(EOFError, RuntimeError, ValueError, OverflowError),
+)
+#: Of a process, beside the file that it was to become.
+_TEMPORARY = re.compile(r'\.(?:.+\.pth|last_checkpoint)\.(\d+)\.tmp')
 
 
 def write_atomically(
@@ -49,6 +60,37 @@ def save_atomically(value: Any, path: Union[str, Path]) -> None:
     replace_file(path, lambda file: torch.save(value, file), check_archive)
 
 
+def remove_left_over(folder: Path) -> None:
+    """Remove temporary files of checkpoints whose writer was killed.
+
+    Those of a process that lives on this machine stay. Of a run one process
+    writes, so that no other machine is writing into its folder.
+
+    Args:
+        folder (Path): Of a run.
+    """
+    for path in folder.glob('.*.tmp'):
+        match = _TEMPORARY.fullmatch(path.name)
+        if match is None or _is_another(int(match[1])):
+            continue
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _is_another(process: int) -> bool:
+    """Whether a process lives that is not this one."""
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        # Of another user.
+        return True
+    return True
+
+
 def check_archive(path: Path) -> None:
     """Read a file of ``torch.save`` and compare its checksums.
 
@@ -61,7 +103,7 @@ def check_archive(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
-    except zipfile.BadZipFile as error:
+    except _DAMAGED as error:
         raise OSError(errno.EIO, f'it reads back damaged: {error}') from error
     if damaged is not None:
         raise OSError(errno.EIO, f'it reads back damaged: {damaged}')
@@ -100,13 +142,16 @@ def replace_file(
 
 @contextlib.contextmanager
 def _told(path: Path) -> Iterator[None]:
+    handled = sys.exc_info()[1]
     try:
         yield
     except (OSError, RuntimeError) as error:
-        # torch's writer has its own error for a full disk.
-        if not isinstance(error, OSError) and 'write' not in str(error):
+        # torch's writer has errors of its own for a full disk, of which some
+        # only come after the system's.
+        cause = _of_the_system(error, handled)
+        if cause is None and 'write' not in str(error):
             raise
-        reason = _REASONS.get(getattr(error, 'errno', None), str(error))
+        reason = _REASONS.get(getattr(cause, 'errno', None), str(error))
         kept = (
             'what was there is unchanged'
             if path.exists()
@@ -115,6 +160,17 @@ def _told(path: Path) -> Iterator[None]:
         raise ValueError(
             f'{str(path)!r} cannot be written: {reason}; {kept}'
         ) from error
+
+
+def _of_the_system(
+    error: Optional[BaseException], handled: Optional[BaseException]
+) -> Optional[OSError]:
+    """The OSError that an error is, or that it followed in the writing."""
+    while error is not None and error is not handled:
+        if isinstance(error, OSError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 @contextlib.contextmanager

@@ -56,12 +56,30 @@ def test_what_was_there_stays_where_nothing_can_be_written(
     assert names(tmp_path) == ['a.pth']
 
 
+def test_an_error_that_followed_one_of_the_disk_is_of_the_disk(tmp_path):
+    def fail(file):
+        try:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        finally:
+            # As the writer of torch, which wants to end its archive.
+            raise RuntimeError('unexpected pos 64 vs 0')
+
+    with pytest.raises(ValueError, match='the disk is full; nothing was left'):
+        replace_file(tmp_path / 'a.pth', fail)
+    assert names(tmp_path) == []
+
+
 def test_an_error_of_the_content_is_not_one_of_the_disk(tmp_path):
     def fail(file):
         raise RuntimeError('not of the disk')
 
     with pytest.raises(RuntimeError, match='not of the disk'):
         replace_file(tmp_path / 'a', fail)
+    try:
+        raise OSError(errno.ENOSPC, 'of something before')
+    except OSError:
+        with pytest.raises(RuntimeError, match='not of the disk'):
+            replace_file(tmp_path / 'a', fail)
     assert names(tmp_path) == []
 
 

@@ -68,13 +68,13 @@ def test_the_old_file_goes_when_the_new_one_and_its_pointer_are_there(
 
 def test_the_old_best_goes_after_the_new_one(tmp_path, teacher, monkeypatch):
     folder, removed = tmp_path / 'run', []
-    remove = safe_checkpoint_hook._remove
+    remove = safe_checkpoint_hook.remove
 
     def watched(backend, path):
         removed.append((path, checkpoints(folder)))
         remove(backend, path)
 
-    monkeypatch.setattr(safe_checkpoint_hook, '_remove', watched)
+    monkeypatch.setattr(safe_checkpoint_hook, 'remove', watched)
     config = config_of(folder, teacher)
     config['val_evaluator'] = dict(type='Better')
     config['default_hooks']['checkpoint']['max_keep_ckpts'] = -1
@@ -152,6 +152,16 @@ def test_a_run_goes_on_with_its_settings_only(tmp_path, teacher):
     assert 'allow_changes=True' in str(error.value)
     config['default_hooks']['checkpoint']['allow_changes'] = True
     train(config)
+
+
+def test_a_run_may_become_longer_and_the_log_says_so(tmp_path, teacher):
+    folder = tmp_path / 'run'
+    steps = train(config_of(folder, teacher)).iter
+    config = config_of(folder, teacher, resume=True)
+    config['train_cfg']['max_iters'] = steps + 2
+    assert train(config).iter == steps + 2
+    expected = f'train_cfg.max_iters: {steps} became {steps + 2}'
+    assert any(expected in log.read_text() for log in folder.glob('*/*.log'))
 
 
 def test_a_checkpoint_carries_nothing_that_runs(tmp_path, teacher):

@@ -23,6 +23,34 @@ present_gpus() {
     "$PYTHON" -c 'import torch; print(torch.cuda.device_count())'
 }
 
+# The status of a run that can go on later; see mmtat.PreemptionHook.
+PREEMPTED=75
+
+# make_notes FOLDER: make one in which processes say that they were asked to
+# leave. They end with 0 then, for torchrun begins anew what ends otherwise,
+# and srun kills the others.
+make_notes() {
+    notes=$(mktemp -d "$1/.mmtat-launch-XXXXXX")
+    trap 'rm -rf "$notes"' EXIT
+    export MMTAT_LAUNCH_NOTES=$notes
+}
+
+were_asked() {
+    compgen -G "$notes/asked-*" >/dev/null
+}
+
+# pass_on SIGNAL: to the processes that save and leave by it.
+pass_on() {
+    interrupted=yes was_asked=yes
+    local listening=("$notes"/listening-*)
+    if [ -e "${listening[0]}" ]; then
+        kill -s "$1" "${listening[@]##*-}" 2>/dev/null || true
+    else
+        # They have nothing to save yet.
+        kill -s TERM "$agent" 2>/dev/null || true
+    fi
+}
+
 # launch SCRIPT GPUS [ARGUMENTS...]: run a tool in GPUS processes by torchrun.
 launch() {
     local script=$1 gpus=$2 present
@@ -39,11 +67,32 @@ launch() {
 print(max(1, len(os.sched_getaffinity(0)) // $gpus))")
         export OMP_NUM_THREADS
     fi
-    exec "$PYTHON" -m torch.distributed.run \
-        --nnodes "${NNODES:-1}" \
-        --node_rank "${NODE_RANK:-0}" \
-        --master_addr "${MASTER_ADDR:-127.0.0.1}" \
-        --master_port "${PORT:-29500}" \
-        --nproc_per_node "$gpus" \
-        "$tools/$script" "$@" --launcher pytorch
+    make_notes "${TMPDIR:-/tmp}"
+    trap 'pass_on USR1' USR1
+    trap 'pass_on TERM' TERM
+    trap interrupted=yes INT
+    (
+        # torchrun would die of USR1; a script's background ignores INT.
+        trap '' USR1
+        trap - TERM INT EXIT
+        exec "$PYTHON" -m torch.distributed.run \
+            --nnodes "${NNODES:-1}" \
+            --node_rank "${NODE_RANK:-0}" \
+            --master_addr "${MASTER_ADDR:-127.0.0.1}" \
+            --master_port "${PORT:-29500}" \
+            --nproc_per_node "$gpus" \
+            ${MAX_RESTARTS:+--max_restarts "$MAX_RESTARTS"} \
+            "$tools/$script" "$@" --launcher pytorch
+    ) <&0 &
+    agent=$!
+    was_asked=
+    while :; do
+        interrupted= status=0
+        wait "$agent" || status=$?
+        [ -n "$interrupted" ] || break
+    done
+    if were_asked || { [ -n "$was_asked" ] && [ "$status" -ne 0 ]; }; then
+        status=$PREEMPTED
+    fi
+    exit "$status"
 }

@@ -14,6 +14,8 @@ Usage: bash $0 PARTITION JOB_NAME CONFIG [WORK_DIR] [arguments of tools/train.py
 
 From the environment: GPUS (8) in all, GPUS_PER_NODE (8), CPUS_PER_TASK (5),
 SRUN_ARGS (more arguments of srun), PY_ARGS (more arguments of train.py).
+In a batch job, SIGTERM or SIGUSR1 (#SBATCH --signal=USR1@120) saves the run,
+requeues the job and leaves with status 75; the requeued job resumes.
 USAGE
     exit 2
 fi
@@ -31,7 +33,7 @@ fi
 
 # SRUN_ARGS and PY_ARGS are lists of words.
 # shellcheck disable=SC2086
-exec srun \
+set -- srun \
     --partition "$partition" \
     --job-name "$job_name" \
     --gres "gpu:$GPUS_PER_NODE" \
@@ -42,3 +44,18 @@ exec srun \
     ${SRUN_ARGS:-} \
     "$PYTHON" -u "$tools/train.py" "$config" "$@" ${PY_ARGS:-} \
     --launcher slurm
+if [ -z "${SLURM_JOB_ID:-}" ]; then
+    exec "$@"
+fi
+
+# A batch job that was asked to leave goes on later. No signal is trapped
+# here: scancel ends this script too, and its job is not to be begun again.
+make_notes "$PWD"
+status=0
+"$@" || status=$?
+if were_asked || [ "$status" -eq "$PREEMPTED" ]; then
+    status=$PREEMPTED
+    scontrol requeue "$SLURM_JOB_ID" || echo "Job $SLURM_JOB_ID was saved" \
+        "but cannot be requeued: submit it again with --resume." >&2
+fi
+exit "$status"

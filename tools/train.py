@@ -6,8 +6,10 @@ python tools/train.py configs/tat_deeplabv3_r101_r18_voc.py --data-root DIR
 import argparse
 
 from mmtat.engine.launch import base_parser, leave
+from mmtat.engine.saving.lost_peers import lost_peers_named
 from mmtat.engine.training import train
 from mmtat.engine.user_errors import readable_errors
+from mmtat.models.utils import trust_checkpoints
 
 
 def parse_args() -> argparse.Namespace:
@@ -35,8 +37,9 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Build the Runner and train."""
     args = parse_args()
-    with readable_errors():
-        train(args)
+    with readable_errors(), lost_peers_named():
+        with trust_checkpoints(args.trust_checkpoint):
+            train(args)
     leave()
 
 

@@ -50,6 +50,8 @@ WORKAROUNDS = (
     safe_loading.WORKAROUND,
     atomic_saving.WORKAROUND,
     distributed.WORKAROUND,
+    distributed.BOUNDED,
+    distributed.NAMED,
     amp.WORKAROUND,
     model_hooks.WORKAROUND,
     start_up.ZOO_INDEX,

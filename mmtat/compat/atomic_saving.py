@@ -1,9 +1,10 @@
 """Saving checkpoints, whole or not at all."""
 
 import functools
+from pathlib import Path
 from typing import Any, Callable
 
-from mmtat.files import save_atomically
+from mmtat.files import remove_left_over, save_atomically
 
 from .workaround import Workaround
 
@@ -20,6 +21,8 @@ def _safely(save_checkpoint: Callable) -> Callable:
     ) -> None:
         is_local = '://' not in str(filename)
         if is_local and not file_client_args and not backend_args:
+            # Before it: they may be what fills the disk.
+            remove_left_over(Path(filename).parent)
             save_atomically(checkpoint, filename)
         else:
             save_checkpoint(

@@ -1,15 +1,25 @@
-"""Distributed training on a CPU."""
+"""Distributed training on a CPU, and processes that wait for others."""
 
 import atexit
+import datetime
 import functools
+import logging
+import os
 import time
-from typing import Callable
+from typing import Any, Callable
 
 import torch
 from mmengine.device import get_device
 from mmengine.logging import print_log
 
 from .workaround import Workaround
+
+#: Seconds in which a process waits for another, unless the config says so.
+DEFAULT_TIMEOUT = 600
+#: The environment's number of seconds, which goes before the config's.
+TIMEOUT = 'MMTAT_DIST_TIMEOUT'
+
+_STARTS = ('_init_dist_pytorch', '_init_dist_slurm', '_init_dist_mpi')
 
 
 def _gloo_on_cpu(init: Callable) -> Callable:
@@ -51,7 +61,7 @@ def _apply_cpu_distributed() -> None:
     from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
     from mmengine.runner import Runner
 
-    for name in ('_init_dist_pytorch', '_init_dist_slurm', '_init_dist_mpi'):
+    for name in _STARTS:
         setattr(utils, name, _gloo_on_cpu(getattr(utils, name)))
 
     ddp_init = MMDistributedDataParallel.__init__
@@ -84,4 +94,118 @@ WORKAROUND = Workaround(
     'mmengine starts process groups by the device at hand',
     _cpu_distributed_needed,
     _apply_cpu_distributed,
+)
+
+
+def _bounded(init: Callable) -> Callable:
+    """Start a process group by ``init`` whose members wait so long."""
+
+    @functools.wraps(init)
+    def wrapped(backend: str, *args: Any, **kwargs: Any) -> Any:
+        text = os.environ.get(TIMEOUT)
+        if text:
+            kwargs['timeout'] = datetime.timedelta(seconds=_seconds(text))
+        elif kwargs.get('init_backend', 'torch') == 'torch':
+            default = datetime.timedelta(seconds=DEFAULT_TIMEOUT)
+            kwargs.setdefault('timeout', default)
+        return init(backend, *args, **kwargs)
+
+    return wrapped
+
+
+def _with_fresh_store(init: Callable) -> Callable:
+    """Start a process group that finds nothing of a launch before it.
+
+    With a static rendezvous, which tools/dist_train.sh has, torchrun keeps
+    one store for all its restarts, where the addresses of processes that
+    are gone stand until they are written anew.
+    """
+
+    @functools.wraps(init)
+    def wrapped(backend: str, *args: Any, **kwargs: Any) -> Any:
+        restarts = os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')
+        is_stale = restarts != '0' and 'MMTAT_LAUNCH_NOTES' in os.environ
+        is_torch = kwargs.get('init_backend', 'torch') == 'torch'
+        if is_stale and is_torch and get_device() in ('cpu', 'cuda'):
+            size = int(os.environ['WORLD_SIZE'])
+            store = torch.distributed.TCPStore(
+                os.environ['MASTER_ADDR'],
+                int(os.environ['MASTER_PORT']),
+                size,
+                is_master=False,
+                timeout=kwargs['timeout'],
+            )
+            kwargs.update(
+                store=torch.distributed.PrefixStore(
+                    f'restart_{restarts}', store
+                ),
+                rank=int(os.environ['RANK']),
+                world_size=size,
+            )
+        return init(backend, *args, **kwargs)
+
+    return wrapped
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float('inf'):
+        raise ValueError(
+            f'{TIMEOUT} must be a positive number of seconds, got {text!r}'
+        )
+    return seconds
+
+
+def _apply_bounds() -> None:
+    from mmengine.dist import utils
+
+    utils._init_dist_pytorch = _with_fresh_store(utils._init_dist_pytorch)
+    for name in _STARTS:
+        setattr(utils, name, _bounded(getattr(utils, name)))
+
+
+class _WithRank(logging.Formatter):
+    """Another format with the rank before it."""
+
+    def __init__(self, other: logging.Formatter, rank: int) -> None:
+        super().__init__()
+        self.other, self.rank = other, rank
+
+    def format(self, record: logging.LogRecord) -> str:
+        return f'[rank {self.rank}] {self.other.format(record)}'
+
+
+def _apply_ranks() -> None:
+    from mmengine import dist
+    from mmengine.logging import MMLogger
+
+    stock = MMLogger.__init__
+
+    @functools.wraps(stock)
+    def init(self: logging.Logger, *args: Any, **kwargs: Any) -> None:
+        stock(self, *args, **kwargs)
+        rank = dist.get_rank()
+        if rank:
+            for handler in self.handlers:
+                handler.setFormatter(_WithRank(handler.formatter, rank))
+
+    MMLogger.__init__ = init
+
+
+BOUNDED = Workaround(
+    'bounded-waiting',
+    'by default a gloo process waits half an hour for one that is gone',
+    'mmengine bounds it, and the environment can',
+    lambda: True,
+    _apply_bounds,
+)
+NAMED = Workaround(
+    'ranks-in-logs',
+    'errors that other processes than the first log do not say whose they are',
+    'mmengine names the rank',
+    lambda: True,
+    _apply_ranks,
 )

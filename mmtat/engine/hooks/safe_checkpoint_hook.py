@@ -6,22 +6,25 @@ from typing import Any, Dict, List, Optional
 
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import CheckpointHook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
-from torch import nn
 
 from mmtat.files import write_atomically
 from mmtat.models.utils import random_state, set_random_state
 from mmtat.registry import HOOKS
 
+from ..checked_runner import bare_model
 from ..plain import to_plain
 from ..saving.newest import newest_loadable
+from ..saving.removal import RemovesLater, remove
+from ..saving.restarts import resume_after_restart
 from ..saving.run_state import (
     differences,
     gather_ranks,
+    is_harmless,
     pending_gradients,
     restore_rank,
     set_gradients,
+    without_free_hooks,
 )
 
 STATE = 'run_state'
@@ -39,7 +42,8 @@ class SafeCheckpointHook(CheckpointHook):
     Args:
         allow_changes (bool): Whether a run may go on with other settings,
             another batch or another number of processes than it was begun
-            with. Defaults to False.
+            with. Its length, validation, log and saving may change in any
+            case. Defaults to False.
         **kwargs: Of ``CheckpointHook``.
 
     Raises:
@@ -57,11 +61,17 @@ class SafeCheckpointHook(CheckpointHook):
     def before_run(self, runner: Runner) -> None:
         """Choose the file to go on from, if none is named.
 
+        A run that torchrun or Slurm has begun anew goes on by itself.
+
         Args:
             runner (Runner): Of the run.
         """
+        folder = Path(runner.work_dir)
+        if self.out_dir not in (None, runner.work_dir):
+            folder = Path(self.out_dir, folder.name)
+        resume_after_restart(runner, folder)
         if runner._resume and runner._load_from is None:
-            newest = newest_loadable(Path(self.out_dir or runner.work_dir))
+            newest = newest_loadable(folder)
             runner._load_from = None if newest is None else str(newest)
             runner._resume = newest is not None
 
@@ -90,16 +100,17 @@ class SafeCheckpointHook(CheckpointHook):
         changes = differences(
             self._resumed['settings'], self._settings(runner)
         )
-        if not changes:
-            return
-        listed = '\n  '.join(changes[:20])
-        if not self.allow_changes:
+        refused = [line for line in changes if not is_harmless(line)]
+        if refused and not self.allow_changes:
+            listed = '\n  '.join(refused[:20])
             raise ValueError(
                 'resume: the run was begun with other settings:\n  '
                 f'{listed}\nSet them back, or allow it: --cfg-options '
                 'default_hooks.checkpoint.allow_changes=True'
             )
-        runner.logger.warning(f'resume with other settings:\n  {listed}')
+        if changes:
+            listed = '\n  '.join(changes[:20])
+            runner.logger.warning(f'resume with other settings:\n  {listed}')
 
     @property
     def must_validate(self) -> bool:
@@ -114,7 +125,7 @@ class SafeCheckpointHook(CheckpointHook):
         """
         if self._resumed is None:
             return
-        model = _bare(runner)
+        model = bare_model(runner)
         set_gradients(model, self._resumed['gradients'])
         if len(self._resumed['ranks']) == get_world_size():
             restore_rank(model, self._resumed['ranks'])
@@ -149,11 +160,15 @@ class SafeCheckpointHook(CheckpointHook):
             runner (Runner): Of the run.
             metrics (dict[str, float], optional): Of the validation.
         """
+        self.break_off_validation()
+        self._is_validated = True
+        super().after_val_epoch(runner, metrics)
+
+    def break_off_validation(self) -> None:
+        """Go back to the random numbers of the training."""
         if self._before_validation is not None:
             set_random_state(self._before_validation)
             self._before_validation = None
-        self._is_validated = True
-        super().after_val_epoch(runner, metrics)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: Dict) -> None:
         """Add the state of the run.
@@ -166,7 +181,7 @@ class SafeCheckpointHook(CheckpointHook):
             return
         checkpoint[STATE] = dict(
             ranks=self._ranks,
-            gradients=pending_gradients(_bare(runner)),
+            gradients=pending_gradients(bare_model(runner)),
             settings=self._settings(runner),
             validated=self._is_validated,
         )
@@ -175,13 +190,16 @@ class SafeCheckpointHook(CheckpointHook):
         settings = to_plain(runner.cfg.to_dict(), 'config')
         hook = settings.get('default_hooks', {}).get('checkpoint') or {}
         hook.pop('allow_changes', None)
+        for name in ('default_hooks', 'custom_hooks'):
+            if settings.get(name):
+                settings[name] = without_free_hooks(settings[name])
         return dict(settings, number_of_processes=get_world_size())
 
     def _save_checkpoint_with_step(
         self, runner: Runner, step: int, meta: Dict
     ) -> None:
         outdated = self._outdated(runner, step)
-        self._ranks = gather_ranks(_bare(runner))
+        self._ranks = gather_ranks(bare_model(runner))
         name = self.filename_tmpl.format(step)
         self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
@@ -201,7 +219,7 @@ class SafeCheckpointHook(CheckpointHook):
             pointer = Path(runner.work_dir, 'last_checkpoint')
             write_atomically(pointer, self.last_ckpt)
             for path in outdated:
-                _remove(self.file_backend, path)
+                remove(self.file_backend, path)
 
     def _outdated(self, runner: Runner, step: int) -> List[str]:
         """Files that go when this step is saved."""
@@ -220,7 +238,7 @@ class SafeCheckpointHook(CheckpointHook):
 
     def _save_best_checkpoint(self, runner: Runner, metrics: Dict) -> None:
         backend = self.file_backend
-        self.file_backend = later = _RemovesLater(backend)
+        self.file_backend = later = RemovesLater(backend)
         try:
             super()._save_best_checkpoint(runner, metrics)
         finally:
@@ -229,32 +247,4 @@ class SafeCheckpointHook(CheckpointHook):
         best += getattr(self, 'best_ckpt_path_dict', {}).values()
         for path in later.removed:
             if path not in best:
-                _remove(backend, path)
-
-
-class _RemovesLater:
-    """A file backend that only notes what is to be removed."""
-
-    def __init__(self, backend: Any) -> None:
-        self._backend = backend
-        self.removed: List[str] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._backend, name)
-
-    def remove(self, path: str) -> None:
-        self.removed.append(path)
-
-    rmtree = remove
-
-
-def _remove(backend: Any, path: str) -> None:
-    if backend.isfile(path):
-        backend.remove(path)
-    elif backend.isdir(path):
-        backend.rmtree(path)
-
-
-def _bare(runner: Runner) -> nn.Module:
-    model = runner.model
-    return model.module if is_model_wrapper(model) else model
+                remove(backend, path)

@@ -184,6 +184,9 @@ class ExactEpochBasedTrainLoop(EpochBasedTrainLoop):
             batches = iter(self.dataloader)
             for _ in itertools.islice(batches, first):
                 pass
+        elif first == len(self.dataloader):
+            # The file is of its last step: only its end is left to do.
+            batches = iter(())
         else:
             begin_at(self.dataloader, self._iter)
             batches = iter(self.dataloader)

@@ -17,8 +17,15 @@ from mmtat.models.utils import random_state, set_random_state
 _TORCH = ('torch', 'cuda')
 
 
-def _as_plain(state: Dict[str, Any]) -> Dict[str, Any]:
-    """A random state in tensors and plain values."""
+def random_as_plain(state: Dict[str, Any]) -> Dict[str, Any]:
+    """A random state in tensors and plain values.
+
+    Args:
+        state (dict): Of ``mmtat.models.utils.random_state``.
+
+    Returns:
+        dict: The same, which ``weights_only=True`` loads.
+    """
     version, numbers, gauss = state['python']
     name, keys, position, has_gauss, cached = state['numpy']
     return dict(
@@ -36,7 +43,15 @@ def _as_plain(state: Dict[str, Any]) -> Dict[str, Any]:
     )
 
 
-def _from_plain(state: Dict[str, Any]) -> Dict[str, Any]:
+def random_from_plain(state: Dict[str, Any]) -> Dict[str, Any]:
+    """A random state as it was.
+
+    Args:
+        state (dict): Of :func:`random_as_plain`.
+
+    Returns:
+        dict: For ``mmtat.models.utils.set_random_state``.
+    """
     own, numbers = state['python'], state['numpy']
     return dict(
         {name: value.cpu() for name, value in state.items() if name in _TORCH},
@@ -69,7 +84,7 @@ def gather_ranks(model: nn.Module) -> List[Dict[str, Any]]:
         list[dict]: For each rank its ``random`` state and those of its
         ``buffers`` that are not as the first's.
     """
-    own = dict(random=_as_plain(random_state()), buffers={})
+    own = dict(random=random_as_plain(random_state()), buffers={})
     if get_world_size() == 1:
         return [own]
     for name, buffer in model.named_buffers():
@@ -97,7 +112,7 @@ def restore_rank(model: nn.Module, ranks: List[Dict[str, Any]]) -> None:
     with torch.no_grad():
         for name, value in own['buffers'].items():
             buffers[name].copy_(value)
-    set_random_state(_from_plain(own['random']))
+    set_random_state(random_from_plain(own['random']))
 
 
 def pending_gradients(model: nn.Module) -> Dict[str, torch.Tensor]:
@@ -138,6 +153,26 @@ _FREE = (
     *('visualizer', 'vis_backends', 'log_processor', 'experiment_name'),
     *('local_rank', 'gpu_ids', 'trust_checkpoint'),
 )
+
+
+#: Settings that change no step that both runs have: how long, how often.
+_HARMLESS = (
+    *('train_cfg.max_iters', 'train_cfg.max_epochs', 'train_cfg.val_'),
+    *('train_cfg.dynamic_intervals', 'val_', 'test_'),
+    *('default_hooks.logger.', 'default_hooks.checkpoint.'),
+)
+
+
+def is_harmless(difference: str) -> bool:
+    """Whether a run may differ in this and still go on exactly.
+
+    Args:
+        difference (str): Of :func:`differences`.
+
+    Returns:
+        bool: True for the run's length, validation, log and saving.
+    """
+    return difference.startswith(_HARMLESS)
 
 
 def differences(
@@ -183,3 +218,27 @@ def differences(
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + '...'
+
+
+#: A run may go on with or without them.
+_FREE_HOOKS = ('mmtat.PreemptionHook', 'mmtat.NonFiniteHook')
+
+
+def without_free_hooks(hooks: Any) -> Any:
+    """The hooks that can change what is trained.
+
+    Args:
+        hooks (dict | list): Configs, with names or without.
+
+    Returns:
+        dict | list: As it came.
+    """
+    if isinstance(hooks, dict):
+        return {
+            name: hook for name, hook in hooks.items() if not _is_free(hook)
+        }
+    return [hook for hook in hooks if not _is_free(hook)]
+
+
+def _is_free(hook: Any) -> bool:
+    return isinstance(hook, dict) and hook.get('type') in _FREE_HOOKS
