@@ -2,6 +2,7 @@ from .distill_weight_hook import DistillWeightHook
 from .distillation_balance_hook import DistillationBalanceHook
 from .distillation_figure_hook import DistillationFigureHook
 from .distillation_monitor_hook import DistillationMonitorHook
+from .non_finite_hook import NonFiniteHook
 from .preemption_hook import PreemptionHook
 from .restore_distiller_hook import RestoreDistillerHook
 from .safe_checkpoint_hook import SafeCheckpointHook
@@ -13,6 +14,7 @@ __all__ = [
     'DistillationBalanceHook',
     'DistillationFigureHook',
     'DistillationMonitorHook',
+    'NonFiniteHook',
     'PreemptionHook',
     'RestoreDistillerHook',
     'SafeCheckpointHook',

@@ -1,0 +1,1 @@
+"""Steps whose numbers are not finite: found, said, saved, run again."""
