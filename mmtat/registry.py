@@ -25,7 +25,7 @@ DATASETS = Registry(
     scope='mmtat',
     parent=MMENGINE_DATASETS,
     # Not the package, which the demo reads without mmpretrain.
-    locations=['mmtat.datasets.digits'],
+    locations=['mmtat.datasets.digits', 'mmtat.datasets.checked_dataset'],
 )
 DATA_SAMPLERS = Registry(
     'data sampler',

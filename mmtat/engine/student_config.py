@@ -53,8 +53,15 @@ def student_config(config: Config) -> Config:
             plain[name] = _without_distillation(plain[name])
         if not plain.get(name):
             plain.pop(name, None)
+    plain = _without_checks(plain)
     for part in (plain.get('train_cfg'), *_hooks(plain)):
         _replace_by_stock(part)
+    if plain.get('default_hooks'):
+        plain['default_hooks'] = {
+            name: hook
+            for name, hook in plain['default_hooks'].items()
+            if not _is_distillation(hook or {})
+        }
     for name in ('train_cfg', 'val_cfg', 'test_cfg'):
         if plain.get(name) and _is_distillation(plain[name]):
             # Such loops validate a teacher that is no longer there, or under
@@ -74,6 +81,17 @@ def _replace_by_stock(part: Any) -> None:
         part['type'], own = _STANDS_FOR[kind]
         for name in own:
             part.pop(name, None)
+
+
+def _without_checks(value: Any) -> Any:
+    """Datasets without the wrapper that counts what fails."""
+    if isinstance(value, dict):
+        if value.get('type') == 'mmtat.CheckedDataset':
+            return _without_checks(value['dataset'])
+        return {key: _without_checks(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_without_checks(item) for item in value)
+    return value
 
 
 def _without_scope(value: Any, scope: Any) -> Any:

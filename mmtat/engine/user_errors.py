@@ -35,6 +35,8 @@ def readable_errors() -> Iterator[None]:
 def _own_error(error: BaseException) -> Optional[BaseException]:
     """The error of mmtat that this one is, or that it wraps."""
     while error is not None:
+        if getattr(error, 'is_for_user', False):
+            return error
         if isinstance(error, (ValueError, TypeError)) and _is_raised(error):
             return error
         wrapped = error.__cause__ or error.__context__

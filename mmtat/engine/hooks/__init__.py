@@ -1,3 +1,4 @@
+from .data_fault_hook import DataFaultHook
 from .distill_weight_hook import DistillWeightHook
 from .distillation_balance_hook import DistillationBalanceHook
 from .distillation_figure_hook import DistillationFigureHook
@@ -10,6 +11,7 @@ from .save_student_hook import SaveStudentHook
 from .teacher_metric_hook import TeacherMetricHook
 
 __all__ = [
+    'DataFaultHook',
     'DistillWeightHook',
     'DistillationBalanceHook',
     'DistillationFigureHook',

@@ -1,0 +1,1 @@
+"""Whether data are what a training takes them for: before it, and amid it."""
