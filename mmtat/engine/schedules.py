@@ -2,7 +2,7 @@
 
 import fnmatch
 import math
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
 from mmengine.config import Config
 
@@ -61,6 +61,26 @@ def schedules_by_loss(
     return found
 
 
+def weight_hooks(
+    config: Config,
+) -> Iterator[Tuple[int, Dict[str, Sequence[Range]]]]:
+    """The schedules of each ``DistillWeightHook`` of a config.
+
+    Args:
+        config (Config): Of a training.
+
+    Yields:
+        tuple[int, dict[str, list[dict]]]: Index in ``custom_hooks``, and
+        ranges by names of losses or patterns of them.
+    """
+    for index, hook in enumerate(config.get('custom_hooks') or ()):
+        if not isinstance(hook, dict):
+            continue
+        name = getattr(hook.get('type'), '__name__', str(hook.get('type')))
+        if name.split('.')[-1] == 'DistillWeightHook':
+            yield index, dict(hook.get('schedules') or {})
+
+
 def schedule_curves(
     config: Config,
 ) -> Dict[str, Tuple[List[int], List[float]]]:
@@ -100,11 +120,17 @@ def schedule_curves(
 
 
 def _schedules_of(config: Config) -> Dict[str, Sequence[Range]]:
-    for hook in config.get('custom_hooks') or ():
-        name = getattr(hook.get('type'), '__name__', str(hook.get('type')))
-        if name.split('.')[-1] == 'DistillWeightHook':
-            return dict(hook.get('schedules') or {})
-    return {}
+    """Of all hooks together, as each sets the weights of its own losses."""
+    found: Dict[str, Sequence[Range]] = {}
+    for _, schedules in weight_hooks(config):
+        for pattern, schedule in schedules.items():
+            if pattern in found:
+                raise ValueError(
+                    f'schedules: {pattern!r} stands in two hooks of '
+                    'custom_hooks; leave one'
+                )
+            found[pattern] = schedule
+    return found
 
 
 def _last_iteration(

@@ -6,6 +6,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from .checked_runner import CheckedRunner
+from .config_check import check_config, raise_problems
 from .launch import (
     enable_amp,
     enable_auto_scale_lr,
@@ -35,7 +36,12 @@ def train(args: argparse.Namespace) -> Runner:
         enable_auto_scale_lr(config)
     set_resume(config, args.resume)
     _check_static_graph(config)
-    runner = CheckedRunner.from_cfg(config)
+    check_config(config)
+    try:
+        runner = CheckedRunner.from_cfg(config)
+    except Exception as error:
+        raise_problems(config, error)
+        raise
     runner.train()
     return runner
 

@@ -9,6 +9,7 @@ from .restore_distiller_hook import RestoreDistillerHook
 from .safe_checkpoint_hook import SafeCheckpointHook
 from .save_student_hook import SaveStudentHook
 from .teacher_metric_hook import TeacherMetricHook
+from .teacher_sense_hook import TeacherSenseHook
 
 __all__ = [
     'DataFaultHook',
@@ -22,4 +23,5 @@ __all__ = [
     'SafeCheckpointHook',
     'SaveStudentHook',
     'TeacherMetricHook',
+    'TeacherSenseHook',
 ]

@@ -2,7 +2,8 @@
 
 import copy
 import itertools
-from typing import Any, Dict, Iterable, Iterator, List, Optional
+import logging
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence
 
 import torch
 from mmengine.dist import all_reduce, get_world_size
@@ -18,6 +19,7 @@ from mmtat.models.utils import DistillDataPreprocessor, kept_random_state
 from mmtat.registry import HOOKS
 
 from ..checked_runner import bare_model
+from ..teacher_sense import ChanceLevel
 
 #: Batches on a CPU, where a whole validation may take hours.
 _ON_CPU = 2
@@ -34,8 +36,10 @@ class TeacherMetricHook(Hook):
 
     By the validation data and a copy of the validation's evaluator, with
     the teacher's own normalisation. The metrics are logged as
-    ``teacher/<metric>`` in step 0, and whether they are good is for the
-    reader. All processes take part, as in a validation. A resumed run does
+    ``teacher/<metric>`` in step 0. A warning says where accuracy or mIoU is
+    near what one and the same prediction would score on these labels (see
+    :class:`ChanceLevel`), else whether they are good is for the reader. All
+    processes take part, as in a validation. A resumed run does
     not repeat it. Random numbers, the student and its validation stay as
     they are; a teacher that cannot predict is skipped, and one line says
     why.
@@ -109,13 +113,17 @@ class TeacherMetricHook(Hook):
         )
         model.load_teacher()
         with kept_random_state(), torch.no_grad():
-            size = _process(model, loop, evaluator, chosen)
+            chance = ChanceLevel(_class_names(loader))
+            size = _process(model, loop, evaluator, chosen, chance)
             _forget_workers(loader)
         if is_whole:
             size = len(loader.dataset)
         metrics = _metrics(evaluator, size)
         words = '  '.join(f'{k}: {v:.4f}' for k, v in metrics.items())
         print_log(f'The teacher: {words}', 'current')
+        warning = chance.warning(metrics)
+        if warning:
+            print_log(warning, 'current', logging.WARNING)
         return metrics
 
 
@@ -125,8 +133,7 @@ def _device(teacher: nn.Module) -> torch.device:
 
 def _check_classes(teacher: nn.Module, loader: DataLoader) -> None:
     """What of other classes a teacher knows is of no use to the metric."""
-    metainfo = getattr(loader.dataset, 'metainfo', None) or {}
-    classes = metainfo.get('classes')
+    classes = _class_names(loader)
     for name in ('decode_head', 'head'):
         own = getattr(getattr(teacher, name, None), 'num_classes', None)
         if own is not None and classes and own != len(classes):
@@ -134,6 +141,11 @@ def _check_classes(teacher: nn.Module, loader: DataLoader) -> None:
                 f'it knows {own} classes, and the validation data has '
                 f'{len(classes)}'
             )
+
+
+def _class_names(loader: DataLoader) -> Sequence[str]:
+    metainfo = getattr(loader.dataset, 'metainfo', None) or {}
+    return metainfo.get('classes') or ()
 
 
 def _own_evaluator(evaluator: Evaluator) -> Evaluator:
@@ -202,7 +214,11 @@ def _spread(
 
 
 def _process(
-    model: nn.Module, loop: Any, evaluator: Evaluator, batches: Iterable[Any]
+    model: nn.Module,
+    loop: Any,
+    evaluator: Evaluator,
+    batches: Iterable[Any],
+    chance: ChanceLevel,
 ) -> int:
     """Let the teacher predict, in all processes or in none.
 
@@ -221,12 +237,14 @@ def _process(
                 outputs = _predict(teacher, data)
             evaluator.process(data_samples=outputs, data_batch=batch)
             count += len(outputs)
+            chance.add(outputs)
     except Exception as caught:
         error = caught
     failed = torch.tensor(float(error is not None))
     all_reduce(failed, 'max')
     if failed:
         raise _Skipped(_why(error))
+    chance.share()
     return count * get_world_size()
 
 

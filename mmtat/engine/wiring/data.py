@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 from mmengine.config import Config
-from mmengine.registry import DATASETS, init_default_scope
+from mmengine.registry import init_default_scope
 
 import mmtat
 from mmtat.models.utils import load_config
 
+from ..class_check import classes_of_dataset
 from ..dataset_check import datasets_of
 from .models import Model
 from .zoo import PACKAGES, find_config, zoo_configs
@@ -170,14 +171,9 @@ def class_names(config: Config) -> Optional[Tuple[str, ...]]:
     """
     init_default_scope(config.get('default_scope', 'mmengine'))
     for dataset in datasets_of(config, ('train_dataloader',)):
-        classes = (dataset.get('metainfo') or {}).get('classes')
-        if classes is None:
-            kind = dataset.get('type')
-            with DATASETS.switch_scope_and_registry(None) as registry:
-                cls = registry.get(kind) if isinstance(kind, str) else kind
-            classes = getattr(cls, 'METAINFO', {}).get('classes')
-        if isinstance(classes, (list, tuple)):
-            return tuple(map(str, classes))
+        classes = classes_of_dataset(dataset)
+        if classes is not None:
+            return classes
     return None
 
 

@@ -142,6 +142,9 @@ class FrozenTeacherDistill(BaseAlgorithm):
                 gradients=self.gradient_balance,
             ),
             dict(type='mmtat.TeacherMetricHook', batches=self.teacher_metric),
+            dict(type='mmtat.TeacherSenseHook'),
+            dict(type='mmtat.PreemptionHook'),
+            dict(type='mmtat.NonFiniteHook'),
         ]
 
     def init_weights(self) -> None:
