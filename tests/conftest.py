@@ -1,4 +1,4 @@
-"""What all tests share: --all, the gpu mark, one seed, and time saved."""
+"""What all tests share: options, the gpu mark, one seed, and time saved."""
 
 import random
 
@@ -13,10 +13,19 @@ def pytest_addoption(parser):
     parser.addoption(
         '--all', action='store_true', help='run the slow tests as well'
     )
+    parser.addoption(
+        '--faults', action='store_true', help='inject all faults, and no more'
+    )
 
 
 def pytest_collection_modifyitems(config, items):
-    skips = {}
+    if config.getoption('--faults'):
+        others = [item for item in items if 'faults' not in item.keywords]
+        items[:] = [item for item in items if 'faults' in item.keywords]
+        config.hook.pytest_deselected(items=others)
+        return
+    reason = 'faults: runs with --faults'
+    skips = dict(faults=pytest.mark.skip(reason=reason))
     if not config.getoption('--all'):
         for name in ('slow', 'extras', 'browser'):
             reason = f'{name}: runs with --all'
@@ -38,8 +47,12 @@ def fixed_seed():
 
 @pytest.fixture(autouse=True)
 def quick_runner(monkeypatch):
-    """Spare every Runner the second that asking compilers takes."""
+    """Spare every Runner what asking compilers and formatting take."""
     monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
+    monkeypatch.setattr(
+        'mmengine.config.config.FormatCode',
+        lambda text, **style: (f'{text}\n', True),
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -30,12 +30,21 @@ optim_wrapper = dict(
 param_scheduler = dict(
     type='MultiStepLR', by_epoch=True, milestones=[150, 180, 210], gamma=0.1
 )
-train_cfg = dict(by_epoch=True, max_epochs=240, val_interval=1)
+train_cfg = dict(
+    type='mmtat.ExactEpochBasedTrainLoop', max_epochs=240, val_interval=1
+)
 val_cfg = dict()
 test_cfg = dict()
 default_hooks = dict(
     # Distillations read their teacher's last epoch, as RepDistiller does.
-    checkpoint=dict(save_best='accuracy/top1', max_keep_ckpts=1),
+    checkpoint=dict(
+        type='mmtat.SafeCheckpointHook',
+        save_best='accuracy/top1',
+        max_keep_ckpts=1,
+    ),
+    preemption=dict(type='mmtat.PreemptionHook'),
+    non_finite=dict(type='mmtat.NonFiniteHook'),
+    data_faults=dict(type='mmtat.DataFaultHook'),
 )
 # --auto-scale-lr: the learning rate is for 64 images.
 auto_scale_lr = dict(base_batch_size=64)

@@ -5,8 +5,14 @@ _base_ = [
     'mmseg::_base_/default_runtime.py',
     'mmseg::_base_/schedules/schedule_40k.py',
 ]
+train_cfg = dict(type='mmtat.ExactIterBasedTrainLoop')
 default_hooks = dict(
-    checkpoint=dict(save_best='mIoU', max_keep_ckpts=2),
+    checkpoint=dict(
+        type='mmtat.SafeCheckpointHook', save_best='mIoU', max_keep_ckpts=2
+    ),
+    preemption=dict(type='mmtat.PreemptionHook'),
+    non_finite=dict(type='mmtat.NonFiniteHook'),
+    data_faults=dict(type='mmtat.DataFaultHook'),
 )
 # --auto-scale-lr: the learning rate 0.01 is for 16 images.
 auto_scale_lr = dict(enable=False, base_batch_size=16)

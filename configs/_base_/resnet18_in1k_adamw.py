@@ -15,7 +15,20 @@ train_dataloader = dict(batch_size=256)
 optim_wrapper = dict(
     optimizer=dict(_delete_=True, type='AdamW', lr=1.6e-3, weight_decay=5e-4),
 )
+train_cfg = dict(
+    _delete_=True,
+    type='mmtat.ExactEpochBasedTrainLoop',
+    max_epochs=100,
+    val_interval=1,
+)
 default_hooks = dict(
-    checkpoint=dict(save_best='accuracy/top1', max_keep_ckpts=2),
+    checkpoint=dict(
+        type='mmtat.SafeCheckpointHook',
+        save_best='accuracy/top1',
+        max_keep_ckpts=2,
+    ),
+    preemption=dict(type='mmtat.PreemptionHook'),
+    non_finite=dict(type='mmtat.NonFiniteHook'),
+    data_faults=dict(type='mmtat.DataFaultHook'),
 )
 auto_scale_lr = dict(base_batch_size=2048)

@@ -9,7 +9,9 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.04, by_epoch=False, end=300),
     dict(type='CosineAnnealingLR', by_epoch=False, begin=300, end=1000),
 ]
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=1000, val_interval=1000)
+train_cfg = dict(
+    type='mmtat.ExactIterBasedTrainLoop', max_iters=1000, val_interval=1000
+)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 default_hooks = dict(
@@ -17,7 +19,12 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=100, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
     # Beyond every run here: only the last iteration is saved.
-    checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=100000),
+    checkpoint=dict(
+        type='mmtat.SafeCheckpointHook', by_epoch=False, interval=100000
+    ),
+    preemption=dict(type='mmtat.PreemptionHook'),
+    non_finite=dict(type='mmtat.NonFiniteHook'),
+    data_faults=dict(type='mmtat.DataFaultHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'),
 )

@@ -10,11 +10,18 @@ param_scheduler = [
     dict(type='CosineAnnealingLR', by_epoch=False, begin=90, end=300),
 ]
 # Validation comes with the last step, whatever the interval.
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=300, val_interval=100000)
+train_cfg = dict(
+    type='mmtat.ExactIterBasedTrainLoop', max_iters=300, val_interval=100000
+)
 default_hooks = dict(
     logger=dict(type='LoggerHook', interval=20, log_metric_by_epoch=False),
     # Beyond every run here: only the last iteration is saved.
-    checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=100000),
+    checkpoint=dict(
+        type='mmtat.SafeCheckpointHook', by_epoch=False, interval=100000
+    ),
+    preemption=dict(type='mmtat.PreemptionHook'),
+    non_finite=dict(type='mmtat.NonFiniteHook'),
+    data_faults=dict(type='mmtat.DataFaultHook'),
 )
 log_processor = dict(by_epoch=False)
 randomness = dict(seed=0)

@@ -12,7 +12,7 @@ optim_wrapper = dict(
     paramwise_cfg=dict(custom_keys=dict(decode_head=dict(lr_mult=10.0))),
 )
 param_scheduler = dict(type='CosineAnnealingLR', by_epoch=False, eta_min=0.0)
-train_cfg = dict(type='IterBasedTrainLoop', val_interval=5000)
+train_cfg = dict(type='mmtat.ExactIterBasedTrainLoop', val_interval=5000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 default_hooks = dict(
@@ -20,12 +20,15 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(
-        type='CheckpointHook',
+        type='mmtat.SafeCheckpointHook',
         by_epoch=False,
         interval=5000,
         save_best='mIoU',
         max_keep_ckpts=2,
     ),
+    preemption=dict(type='mmtat.PreemptionHook'),
+    non_finite=dict(type='mmtat.NonFiniteHook'),
+    data_faults=dict(type='mmtat.DataFaultHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'),
 )

@@ -3,7 +3,10 @@
 import os.path as osp
 from typing import Any, Dict, List, Optional
 
+from mmtat.models.utils import load_config
+
 from .code import Code, Commented, assignment, comment
+from .exact_resume import exact_resume
 from .plan import Plan
 from .schedule import replaced, student_schedule, without_layer_decay
 from .student import as_overrides, as_statements
@@ -50,17 +53,23 @@ def _bases(plan: Plan) -> tuple:
     """Configs to inherit from, and settings beside the model."""
     if plan.data.own:
         bases, settings = [plan.student.reference], {}
-        optimizer = plan.student.config.get('optim_wrapper') or {}
+        schedule = plan.student.config
     else:
         bases, settings = list(plan.data.bases), {}
-        optimizer = plan.data.config.get('optim_wrapper') or {}
+        schedule = plan.data.config
         if not plan.data.has_schedule:
             own, settings = student_schedule(plan.student)
             bases += own
-            optimizer = plan.student.config.get('optim_wrapper') or {}
+            schedule = plan.student.config
+            if plan.student.is_timm:
+                schedule = load_config(own[0], 'schedule')
         if 'log_level' not in plan.data.config:
             scope = plan.data.config.default_scope
             bases.append(f'{scope}::_base_/default_runtime.py')
+    optimizer = schedule.get('optim_wrapper') or {}
+    settings.update(
+        exact_resume(schedule.get('train_cfg'), 'train_cfg' not in settings)
+    )
     changed = without_layer_decay(optimizer)
     if changed:
         if 'optim_wrapper' in settings:
