@@ -1,5 +1,6 @@
 """A user's mistake ends before the first step, in one readable message."""
 
+import errno
 import runpy
 import sys
 
@@ -362,3 +363,12 @@ def test_an_option_without_a_value_is_one_message(tool, monkeypatch, capsys):
         module['main']()
     assert ended.value.code == 2
     assert '--cfg-options: give KEY=VALUE' in capsys.readouterr().err
+
+
+def test_a_full_disk_is_no_bug_whoever_met_it(capsys):
+    with pytest.raises(SystemExit), readable_errors():
+        raise OSError(errno.ENOSPC, 'No space left on device', 'run/log')
+    message = capsys.readouterr().err
+    assert message.startswith('error: ') and 'No space left' in message
+    with pytest.raises(OSError, match='some other'), readable_errors():
+        raise OSError(errno.EIO, 'some other')

@@ -416,6 +416,7 @@ def test_the_same_image_twice_or_in_training_and_validation(root):
     ]
 
 
+@pytest.mark.slow
 def test_processes_find_the_same(tmp_path):
     root = make_scenes(tmp_path / 'data', 40)
     for index in (3, 17, 38):

@@ -459,6 +459,7 @@ def test_workers_that_are_spawned_count_together_too():
     assert record.failed == 2
 
 
+@pytest.mark.slow
 def test_seeded_samples_take_the_same_in_another_order():
     def noise(indices):
         inner = CheckedDataset(Numbers(bad=[3]), most=0.2)

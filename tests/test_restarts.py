@@ -61,6 +61,7 @@ def test_a_requeued_job_goes_on_from_its_newest_checkpoint(tmp_path, slurm):
     assert_equal(cut, whole)
 
 
+@pytest.mark.slow
 def test_a_requeued_job_that_had_saved_nothing_begins_anew(tmp_path, slurm):
     whole, cut = tmp_path / 'whole', tmp_path / 'cut'
     slurm(1, 0)

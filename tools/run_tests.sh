@@ -5,6 +5,7 @@
 #
 # Paths are relative to the checkout. --all runs the slow tests as well, and
 # those of optional packages, which it installs; a browser it only looks for.
+# --faults kills, damages and cuts off runs instead (docs/reliability.md).
 set -euo pipefail
 
 for argument in "$@"; do

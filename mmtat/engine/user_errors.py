@@ -1,6 +1,7 @@
 """A user's mistake ends a command with one readable message."""
 
 import contextlib
+import errno
 import linecache
 import os
 import os.path as osp
@@ -9,6 +10,8 @@ from typing import Iterator, Optional
 
 import mmtat
 
+#: Whoever met it, mmengine's log included: the system's words say all.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _PACKAGE = osp.dirname(osp.abspath(mmtat.__file__)) + os.sep
 
 
@@ -24,6 +27,8 @@ def readable_errors() -> Iterator[None]:
         yield
     except Exception as error:
         own = _own_error(error)
+        if own is None and getattr(error, 'errno', None) in _FULL:
+            own = error
         if own is None or os.environ.get('MMTAT_TRACEBACK') == '1':
             raise
         rank = os.environ.get('RANK', '0')
