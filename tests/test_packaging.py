@@ -131,7 +131,10 @@ def test_a_wheel_carries_configs_and_tools(built):
 
 def test_a_wheel_leaves_out_what_only_a_checkout_can_use(built):
     tools = built / 'mmtat/.mim/tools'
-    for name in ('setup_env.sh', 'setup_env.py', 'run_tests.sh', 'demo.sh'):
+    for name in (
+        *('setup_env.sh', 'setup_env.py', 'demo.sh'),
+        *('run_tests.sh', 'run_tests_with_torch.sh'),
+    ):
         assert (ROOT / 'tools' / name).exists()
         assert not (tools / name).exists()
     assert not list(built.rglob('__pycache__'))
@@ -226,6 +229,34 @@ def test_another_torch_and_numpy_stay(site):
 def test_a_torch_that_is_too_old_does_not_stay(site):
     site('torch', '2.3.0')
     assert 'torch==2.11.0' in setup_env.bent_constraints()
+
+
+def test_a_torch_that_is_asked_for_comes_with_the_other_tested_pins(site):
+    tested = set(setup_env.bent_constraints())
+    pair = {'torch==2.11.0', 'torchvision==0.26.0'}
+    assert set(setup_env.constraints_of('2.11.0')) == tested
+    other = {'torch==2.4.0', 'torchvision==0.19.*'}
+    expected = tested - pair | other
+    assert set(setup_env.constraints_of('2.4.0')) == expected
+
+
+def test_another_torch_than_the_one_asked_for_is_a_problem(site):
+    site('torch', '2.6.0+cpu')
+    assert 'torch==2.4.0, and 2.6.0+cpu is there' in setup_env.problems(
+        torch='2.4.0'
+    )
+    lines = setup_env.problems(torch='2.6.0')
+    assert not any(line.startswith('torch==') for line in lines)
+
+
+@pytest.mark.parametrize('version', ['', 'newest', '2.4.0; echo'])
+def test_what_is_no_release_of_torch_is_refused(version):
+    script = ROOT / 'tools/run_tests_with_torch.sh'
+    done = subprocess.run(
+        ['bash', script, version], capture_output=True, text=True
+    )
+    assert done.returncode == 2 and done.stdout == ''
+    assert f"release of torch, as 2.4.0, got '{version}'" in done.stderr
 
 
 def test_a_full_mmcv_stands_for_the_lite_one(site):

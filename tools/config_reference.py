@@ -33,6 +33,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Write the page, or look whether it is what would be written."""
     args = parse_args()
+    if not args.out.parent.is_dir() or args.out.is_dir():
+        sys.exit(f"error: --out must be a page in a folder, got '{args.out}'")
     with readable_errors():
         text = reference_page()
     if not args.check:

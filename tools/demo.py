@@ -21,6 +21,7 @@ from typing import Dict, Sequence, Tuple
 from _demo_picture import draw
 
 from mmtat.datasets import write_digit_scenes
+from mmtat.engine.arguments import positive
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / 'configs' / 'demo'
@@ -75,11 +76,16 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--steps',
-        type=int,
+        type=positive,
         help='end each training after so many steps: a look whether '
         'everything works, no result',
     )
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.seed < 0:
+        parser.error(f'--seed must be at least 0, got {args.seed}')
+    if args.out.exists() and not args.out.is_dir():
+        parser.error(f"--out: '{args.out}' is a file; give a folder")
+    return args
 
 
 def train(name: str, config: str, data: Path, options: Dict) -> Run:

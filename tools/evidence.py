@@ -9,10 +9,11 @@ python tools/evidence.py --jobs 2
 import argparse
 import os
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict
 
 from _evidence_scenarios import SCENARIOS, with_data
 
+from mmtat.engine.arguments import gpu_numbers, positive
 from mmtat.engine.comparison import Comparison, publish
 from mmtat.engine.user_errors import readable_errors
 
@@ -44,28 +45,24 @@ def parse_args() -> argparse.Namespace:
         'they are left in --out',
     )
     parser.add_argument(
-        '--jobs', type=int, default=1, help='trainings at a time'
+        '--jobs', type=positive, default=1, help='trainings at a time'
     )
     parser.add_argument(
-        '--gpus', type=_numbers, help='numbers of GPUs, as 0,1'
+        '--gpus', type=gpu_numbers, help='numbers of GPUs, as 0,1'
     )
     parser.add_argument(
-        '--seeds', type=int, default=10, help='of the main methods'
+        '--seeds', type=positive, default=10, help='of the main methods'
     )
     parser.add_argument(
-        '--few-seeds', type=int, default=3, help='of the others'
+        '--few-seeds', type=positive, default=3, help='of the others'
     )
     parser.add_argument(
         '--steps',
-        type=int,
+        type=positive,
         help='end each training after so many steps: a look whether '
         'everything works, no result',
     )
     return parser.parse_args()
-
-
-def _numbers(text: str) -> List[int]:
-    return [int(number) for number in text.split(',')]
 
 
 def main() -> None:
@@ -89,6 +86,8 @@ def main() -> None:
         if args.steps is not None:
             for key in ('max_iters', 'val_interval'):
                 options[f'train_cfg.{key}'] = args.steps
+        if args.out.exists() and not args.out.is_dir():
+            raise SystemExit(f"error: --out: '{args.out}' is a file")
         comparisons: Dict[str, Comparison] = {}
         for name in args.scenarios:
             out = args.out.absolute() / name

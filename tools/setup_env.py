@@ -4,6 +4,7 @@ Run by the Python of that environment, with nothing but pip in it::
 
     python tools/setup_env.py check      # exit status 1 if something lacks
     python tools/setup_env.py install    # brings in what lacks
+    python tools/setup_env.py install --torch 2.4.0    # and this torch
 
 What is installed and fits ``setup.py`` stays as it is, a torch or a full mmcv
 above all; only what lacks comes in, in the versions that were tested together.
@@ -144,13 +145,17 @@ def children(distribution, extras):
             yield child
 
 
-def problems(extras=()):
+def problems(extras=(), torch=None):
     """Everything that keeps the checkout from running, as readable lines.
 
     Args:
         extras (Sequence[str]): Names of ``setup.py`` that are needed too.
+        torch (str, optional): The one release of torch that will do.
     """
-    lines = list(missing(wanted(extras)).values())
+    requirements = wanted(extras)
+    if torch is not None:
+        requirements.append(Requirement(f'torch=={torch}'))
+    lines = list(missing(requirements).values())
     spec = importlib.util.find_spec('mmtat')
     if spec is None or Path(spec.origin).parent != ROOT / 'mmtat':
         lines.append(f'mmtat is not installed from {ROOT}')
@@ -191,6 +196,24 @@ def bent_constraints():
     return [f'{name}=={version}' for name, version in pins.items()]
 
 
+def constraints_of(torch):
+    """The tested set with another torch, and whatever vision is built for it.
+
+    Args:
+        torch (str): A release, as '2.4.0'.
+
+    Returns:
+        list[str]: Lines of a constraints file.
+    """
+    pins = tested_versions()
+    if pins['torch'] != torch:
+        # torch 2.n is what torchvision 0.(n+15) is built for; pip would find
+        # that out as well, after fetching all that are newer.
+        pins['torchvision'] = f'0.{int(torch.split(".")[1]) + 15}.*'
+        pins['torch'] = torch
+    return [f'{name}=={version}' for name, version in pins.items()]
+
+
 def forget_broken():
     """Remove the traces of half-done installations, so that pip redoes them.
 
@@ -217,11 +240,12 @@ def pip_install(*arguments):
         )
 
 
-def install(extras=()):
+def install(extras=(), torch=None):
     """Bring in what lacks, and no more.
 
     Args:
         extras (Sequence[str]): Names of ``setup.py``, beside the tests.
+        torch (str, optional): The release of torch that it shall be.
     """
     forget_broken()
     full_mmcv = find('mmcv')
@@ -232,9 +256,10 @@ def install(extras=()):
             'uninstall it, and mmcv-lite comes in its place.'
         )
     names = ['tests', *extras] if full_mmcv else ['lite', 'tests', *extras]
+    lines = bent_constraints() if torch is None else constraints_of(torch)
     with tempfile.TemporaryDirectory() as folder:
         constraints = Path(folder, 'constraints.txt')
-        constraints.write_text('\n'.join(bent_constraints()) + '\n')
+        constraints.write_text('\n'.join(lines) + '\n')
         pip_install('-c', str(constraints), '-e', f'.[{",".join(names)}]')
     replace_opencv_without_display()
 
@@ -262,18 +287,21 @@ def main():
     parser.add_argument('action', choices=('check', 'install'))
     parser.add_argument('--quiet', action='store_true')
     parser.add_argument('--extras', default='', metavar='A,B')
+    parser.add_argument('--torch', metavar='VERSION')
     arguments = parser.parse_args()
     extras = [name for name in arguments.extras.split(',') if name]
     unknown = set(extras) - set(declared())
     if unknown:
         parser.error(f'--extras: setup.py has no {", ".join(sorted(unknown))}')
     if arguments.action == 'install':
-        install(extras)
+        install(extras, arguments.torch)
         # What pip brought in is new to this process.
         command = [sys.executable, __file__, 'check']
         command += ['--extras', arguments.extras]
+        if arguments.torch:
+            command += ['--torch', arguments.torch]
         raise SystemExit(subprocess.run(command).returncode)
-    lines = problems(extras)
+    lines = problems(extras, arguments.torch)
     if not arguments.quiet:
         print('\n'.join(lines) or f'{sys.prefix} satisfies setup.py.')
     raise SystemExit(1 if lines else 0)

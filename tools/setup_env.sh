@@ -1,14 +1,15 @@
 # Sets PYTHON to a Python whose environment satisfies setup.py: the active
 # virtual environment if it does, else the checkout's own .venv, which is made
 # or finished first. Sourced by run_tests.sh and demo.sh; the former may set
-# extras to names of setup.py that must be there too, as export,timm.
+# extras to names of setup.py that must be there too, as export,timm, and
+# torch to a release, which then has an environment of its own beside it.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-venv=$root/.venv
+venv=$root/.venv${torch:+-torch-$torch}
 
 satisfies() {
     [ -x "$1" ] && "$1" "$root/tools/setup_env.py" check \
-        ${extras:+--extras "$extras"} "${@:2}"
+        ${extras:+--extras "$extras"} ${torch:+--torch "$torch"} "${@:2}"
 }
 
 can_make_venv() {
@@ -43,7 +44,7 @@ make_venv() {
         rm -rf "$venv"/lib/python3*/site-packages/pip{,-*}
         "$venv/bin/python" -m ensurepip --upgrade --default-pip
     fi && "$venv/bin/python" "$root/tools/setup_env.py" install \
-        ${extras:+--extras "$extras"}
+        ${extras:+--extras "$extras"} ${torch:+--torch "$torch"}
 }
 
 choose_python() {
@@ -60,7 +61,7 @@ choose_python() {
                 flock 9
             fi
             satisfies "$venv/bin/python" --quiet || make_venv
-        ) 9>"$root/.venv.lock" || return
+        ) 9>"$venv.lock" || return
     fi
     PYTHON=$venv/bin/python
 }

@@ -42,7 +42,12 @@ def save_predictions(config: Config, out: str) -> None:
     Raises:
         ValueError: A file of another kind.
     """
-    evaluator = config.test_evaluator
+    evaluator = config.get('test_evaluator')
+    if evaluator is None:
+        raise ValueError(
+            '--out needs test_evaluator in the config, beside which the '
+            'predictions are saved'
+        )
     single = not isinstance(evaluator, (list, tuple))
     if single and evaluator.type == 'IoUMetric':
         evaluator.update(output_dir=out, keep_results=True)

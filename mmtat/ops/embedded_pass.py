@@ -75,7 +75,7 @@ class EmbeddedPass:
             for own, weight in zip(outer or [1.0] * len(weights), weights)
         ]
         work = _Work(self.embeddings, student, teacher)
-        whole = torch.empty_like(student) if needs[0] else None
+        whole = _empty_as(student) if needs[0] else None
         values = student.new_zeros(len(weights))
         sums = [torch.zeros_like(one) for one in self.parameters]
         for index in range(len(student)):
@@ -203,6 +203,15 @@ class _Work:
         shift += sums[1]
         # (1, Ct, H, W) -> (H*W, Ct)
         return before[0].flatten(1).t()
+
+
+def _empty_as(student: Tensor) -> Tensor:
+    """Laid out as the maps, if the positions of one are one dimension."""
+    layout = torch.contiguous_format
+    if student.is_contiguous(memory_format=torch.channels_last):
+        layout = torch.channels_last
+    # In other strides, flattening it would give a copy to write to.
+    return torch.empty_like(student, memory_format=layout)
 
 
 def _image(feature: Tensor) -> Tensor:

@@ -24,7 +24,8 @@ def gpu_budget(gigabytes: float) -> int:
     Raises:
         ValueError: None or less.
     """
-    if gigabytes <= 0:
+    # Neither infinity nor what is no number is a budget.
+    if not 0 < gigabytes < float('inf'):
         raise ValueError(
             f'gpu-memory must be gigabytes above 0, got {gigabytes:g}'
         )

@@ -61,6 +61,8 @@ def run_sweep(
     places = places_of(jobs, gpus)
     digests = resolve_sweep(sweep)
     out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise ValueError(f'out: {str(out)!r} is a file; give a folder')
     finished = finished_runs(sweep, out, digests)
     check_data(run for run in sweep.runs() if run.name not in finished)
     out.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,7 @@ import difflib
 import os.path as osp
 from typing import Any, Dict, Optional
 
-from mmengine.config import Config
+from mmtat.models.utils.config_file import read_config_file
 
 from .grid import Sweep
 
@@ -22,13 +22,13 @@ def is_sweep(path: str) -> bool:
         bool: True for a file with no model.
 
     Raises:
-        ValueError: The file is not there.
+        ValueError: The file is not there, or no config.
     """
     if '::' in path:
         return False
     if not osp.isfile(path):
         raise ValueError(f'config: no file {path!r}; give a sweep or a config')
-    return 'model' not in Config.fromfile(path)
+    return 'model' not in read_config_file(path, 'config')
 
 
 def read_sweep(
@@ -52,7 +52,7 @@ def read_sweep(
         ValueError: A key is unknown or missing, or an axis of the grid sets
             one of ``options``.
     """
-    content = Config.fromfile(path).to_dict()
+    content = read_config_file(path, 'config').to_dict()
     given = {k: v for k, v in content.items() if not k.startswith('_')}
     for key in given:
         if key not in _KEYS:

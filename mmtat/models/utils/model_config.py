@@ -14,6 +14,8 @@ from mmengine.model import BaseModel
 
 from mmtat.registry import MODELS
 
+from .config_file import read_config_file
+
 ModelSource = Union[str, Dict, BaseModel]
 
 
@@ -73,8 +75,8 @@ def check_type(
         if found is None:
             own, _, name = kind.rpartition('.')
             child = registry.root.children.get(own, registry)
-            known = [*child.module_dict, *registry.root.module_dict]
-            close = difflib.get_close_matches(name, known, n=3)
+            known = {*child.module_dict, *registry.root.module_dict}
+            close = difflib.get_close_matches(name, sorted(known), n=3)
             raise ValueError(
                 f'{role}: unknown type {kind!r} in the scope '
                 f'{own or registry.scope!r}'
@@ -147,7 +149,7 @@ def load_config(source: str, role: str, pretrained: bool = False) -> Config:
         Config: The whole config.
 
     Raises:
-        ValueError: Not found; names close matches of a zoo.
+        ValueError: Not found, with close matches of a zoo, or no config.
     """
     if '::' not in source:
         if not osp.isfile(source):
@@ -157,7 +159,7 @@ def load_config(source: str, role: str, pretrained: bool = False) -> Config:
                 "'mmseg::deeplabv3/deeplabv3_r101-d8_4xb4-40k_voc12aug-"
                 "512x512.py'"
             )
-        return Config.fromfile(source)
+        return read_config_file(source, role)
     try:
         # mmengine would install a package that is missing.
         if importlib.util.find_spec(source.partition('::')[0]) is None:
