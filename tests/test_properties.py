@@ -305,6 +305,47 @@ def test_lower_precisions_stay_near_and_give_gradients_of_their_dtype(
         assert error <= tolerance * other.norm() + 1e-6
 
 
+@FEW
+@given(
+    attentions(scales=(0.3,)),
+    backends,
+    st.integers(0, 3),
+    st.sampled_from([torch.float64, torch.bfloat16]),
+)
+def test_maps_of_mixed_dtypes_are_computed_in_the_widest(
+    arguments, backend, index, dtype
+):
+    mixed = [argument.float() for argument in arguments]
+    mixed[index] = mixed[index].to(dtype)
+    loss, gradients = loss_and_gradients(mixed, backend)
+    expected, others = loss_and_gradients([m.double() for m in mixed], 'plain')
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-4)
+    assert [one.dtype for one in gradients] == [one.dtype for one in mixed]
+    for gradient, other in zip(gradients, others):
+        error = (gradient.double() - other).norm()
+        # A gradient is rounded to its own map's dtype, and no other.
+        bound = 1e-2 if gradient.dtype == torch.bfloat16 else 1e-4
+        assert error <= bound * other.norm() + 1e-7
+    if index < 3:
+        wide = torch.float64 if dtype == torch.float64 else torch.float32
+        assert loss.dtype == wide
+        assert target_aware_attention(*mixed[:3]).dtype == wide
+        assert attention_row(*mixed[:2], 0).dtype == (
+            wide if index < 2 else torch.float32
+        )
+
+
+@FEW
+@given(attentions(scales=(1.0,)), backends)
+def test_autocast_changes_neither_loss_nor_gradients(arguments, backend):
+    arguments = [argument.float().requires_grad_() for argument in arguments]
+    with torch.autocast('cpu', torch.bfloat16):
+        loss = target_aware_loss(*arguments, backend=backend)
+    # The backward is outside of it, as torch asks for.
+    found = loss.detach(), torch.autograd.grad(loss, arguments)
+    assert_close(found, loss_and_gradients(arguments, backend), 0)
+
+
 # --- the attention -----------------------------------------------------------
 
 
@@ -316,6 +357,15 @@ def test_what_is_rebuilt_lies_between_the_values(arguments):
     assert (out >= value.amin((2, 3), keepdim=True) - 1e-9).all()
     assert (out <= value.amax((2, 3), keepdim=True) + 1e-9).all()
     assert_close(rebuilt_map(query, key, value), out)
+
+
+def members(size, cell):
+    """Which positions, row by row, lie in which cell: (cells, H*W)."""
+    places = [(y, x) for y in range(size[0]) for x in range(size[1])]
+    cells = [(y // cell[0], x // cell[1]) for y, x in places]
+    return torch.tensor(
+        [[one == own for own in cells] for one in sorted(set(cells))]
+    ).double()
 
 
 @FEW
@@ -333,6 +383,11 @@ def test_parts_of_the_attention_are_those_of_the_whole(
         assert_close(column, whole[:, :, position])
     pooled = pooled_attention(query, key, query_cell, key_cell)
     assert_close(pooled.sum(2), torch.ones_like(pooled[:, :, 0]))
+    # A mean over the positions of a query's cell, a sum over a key's.
+    rows = members(query.shape[2:], query_cell)
+    columns = members(key.shape[2:], key_cell)
+    rows = rows / rows.sum(1, keepdim=True)
+    assert_close(pooled, rows @ whole @ columns.T)
     first = attention_column(query, key, 0)
     rebuilt = rebuilt_map(query, key, arguments[2])
     # Rows of the attention that are computed at a time.
@@ -387,6 +442,16 @@ def test_patches_of_any_dtype_and_layout_are_the_same(patching, layout, dtype):
     expected = group_patches(feature, patches, groups)
     found = group_patches(LAYOUTS[layout](feature), patches, groups)
     assert found.dtype == dtype and torch.equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    'memory_format', [torch.contiguous_format, torch.channels_last]
+)
+@pytest.mark.parametrize('groups', [1, 2, 8])
+def test_patches_lie_in_memory_as_their_map_does(memory_format, groups):
+    feature = torch.rand(2, 3, 8, 8).to(memory_format=memory_format)
+    grouped = group_patches(feature, (4, 2), groups)
+    assert grouped.is_contiguous(memory_format=memory_format)
 
 
 @FEW
@@ -573,12 +638,17 @@ def test_mixing_and_normalising_are_those_of_torch(feature):
     assert_close(mixed, F.conv2d(feature, weight[:, :, None, None]))
     if feature.shape[2:].numel() > 1:
         scale, shift = numbers(4, 2, channels)
-        found = normalise_images(feature, scale, shift, 1e-5)
-        assert_close(
-            found, F.instance_norm(feature, None, None, scale, shift), 1e-8
-        )
+        expected = F.instance_norm(feature, None, None, scale, shift, eps=0.1)
+        found = normalise_images(feature, scale, shift, 0.1)
+        assert_close(found, expected, 1e-8)
+        alone = normalise_images(feature[:1], scale, shift, 0.1)
+        assert_close(alone, expected[:1], 1e-8)
     var, mean = torch.var_mean(feature, (0, 2, 3), correction=0)
     assert_close(mean_and_var(feature), (mean, var), 1e-8)
+    low = feature.bfloat16()
+    found = mean_and_var(low)
+    var, mean = torch.var_mean(low.float(), (0, 2, 3), correction=0)
+    assert_close(found, (mean, var), 1e-5)
 
 
 @FEW
@@ -684,6 +754,51 @@ def test_a_rival_s_loss_is_zero_for_equals_and_blind_to_order_and_layout(
     order = list(range(len(feature)))
     random.shuffle(order)
     assert_close(loss(feature[order], other[order]), value)
+
+
+def unit_rows(matrix):
+    norms = np.linalg.norm(matrix, axis=-1, keepdims=True)
+    return matrix / np.maximum(norms, 1e-12)
+
+
+def reference_relations(feature):
+    """What SP, CC and ICKD compare, by their papers' formulas."""
+    maps = feature.numpy()
+    flat = maps.reshape(len(maps), -1)
+    cosine = unit_rows(flat) @ unit_rows(flat).T
+    series = 1 + 0.8 * cosine + 0.8**2 / 2 * cosine**2
+    channels = maps.reshape(*maps.shape[:2], -1)
+    gram = channels @ channels.transpose(0, 2, 1)
+    return [unit_rows(flat @ flat.T), np.exp(-0.8) * series, gram]
+
+
+@FEW
+@given(maps(), layouts)
+def test_relations_are_those_of_the_papers(feature, layout):
+    other = feature.flip(0) * 1.5 + feature.roll(1, 1)
+    own, others = reference_relations(feature), reference_relations(other)
+    for loss, one, another in zip(RELATIONS, own, others):
+        found = loss(LAYOUTS[layout](feature), other)
+        expected = ((one - another) ** 2).mean()
+        assert found.item() == pytest.approx(expected, rel=1e-8, abs=1e-12)
+    found = inter_channel_correlation_loss(feature, other, normalize=True)
+    squares = (unit_rows(own[2]) - unit_rows(others[2])) ** 2
+    expected = squares.mean() * feature.shape[1]
+    assert found.item() == pytest.approx(expected, rel=1e-8, abs=1e-12)
+
+
+@pytest.mark.parametrize('loss', [*RELATIONS, variational_information_loss])
+@FEW
+@given(feature=maps())
+def test_a_rival_s_loss_is_not_changed_by_autocast(loss, feature):
+    feature = feature.float()
+    arguments = [feature, feature.flip(0) * 1.5]
+    if loss is variational_information_loss:
+        arguments.append(torch.rand(feature.shape[1]) + 0.5)
+    expected = loss(*arguments)
+    with torch.autocast('cpu', torch.bfloat16):
+        found = loss(*arguments)
+    assert_close(found, expected, 0)
 
 
 @FEW
