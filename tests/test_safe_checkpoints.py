@@ -86,6 +86,21 @@ def test_the_old_best_goes_after_the_new_one(tmp_path, teacher, monkeypatch):
     assert len([n for n in checkpoints(folder) if 'best' in n]) == 1
 
 
+def test_a_validation_alone_saves_nothing(tmp_path, teacher):
+    config = config_of(tmp_path / 'run', teacher)
+    config.update(
+        val_dataloader=dict(config['train_dataloader']),
+        val_cfg=dict(),
+        val_evaluator=dict(type='Better'),
+    )
+    config['val_dataloader']['sampler'] = dict(
+        type='DefaultSampler', shuffle=False
+    )
+    config['default_hooks']['checkpoint']['save_best'] = 'score'
+    assert Runner.from_cfg(Config(config)).val() == dict(score=1)
+    assert checkpoints(tmp_path / 'run') == []
+
+
 def test_every_checkpoint_is_written_aside(tmp_path, monkeypatch):
     written = []
     save = atomic_saving.save_atomically

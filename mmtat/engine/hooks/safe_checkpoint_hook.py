@@ -237,6 +237,9 @@ class SafeCheckpointHook(CheckpointHook):
         ]
 
     def _save_best_checkpoint(self, runner: Runner, metrics: Dict) -> None:
+        # A validation alone, without a training, is the best of nothing.
+        if not self.save_best or not hasattr(self, 'file_backend'):
+            return
         backend = self.file_backend
         self.file_backend = later = RemovesLater(backend)
         try:
