@@ -145,7 +145,7 @@ def test_a_config_optimises_and_ends_as_its_row(name):
     assert config.auto_scale_lr.base_batch_size == recipe.images
     images, _ = DATA[name.split('/')[0]]
     iterations = recipe.epochs * (images // recipe.images)
-    assert config.train_cfg.type == 'IterBasedTrainLoop'
+    assert config.train_cfg.type == 'mmtat.ExactIterBasedTrainLoop'
     assert config.train_cfg.max_iters == iterations
     schedule = config.param_scheduler
     assert schedule.eta_min == 0 and schedule.by_epoch is False
