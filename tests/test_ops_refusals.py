@@ -96,7 +96,26 @@ VECTOR = torch.rand(2, 3)
             r'anchors must be two positive integers .*, got \(2, True\)',
         ),
         (check_pair, ('anchors', 4), ValueError, 'anchors must be .* got 4'),
-        (check_positive, ('tau', 0), ValueError, 'tau must be .* got 0'),
+        (
+            check_positive,
+            ('tau', 0),
+            ValueError,
+            'tau must be a positive number, got 0',
+        ),
+        (
+            check_positive,
+            ('order', 1.5, True),
+            ValueError,
+            'order must be a positive integer, got 1.5',
+        ),
+        (check_positive, ('tau', float('inf')), ValueError, 'got inf'),
+        (
+            match_features,
+            (MAP[0], MAP),
+            ValueError,
+            r'^s_feature must be .*\(N, C\) or \(N, C, H, W\)',
+        ),
+        (match_features, (MAP, MAP[0]), ValueError, '^t_feature must be '),
         (
             check_levels,
             (4,),
@@ -155,6 +174,7 @@ def test_what_does_not_fit_is_named(function, arguments, kind, message):
 @pytest.mark.parametrize('size', [(8, 12), (9, 13)])
 def test_a_grid_of_anchors_is_that_of_the_pooled_map(size):
     grid = RegionGrid.anchor_points(size, (4, 4))
+    assert (grid.groups, grid.per_group, grid.patches) == (1, 1, (1, 1))
     pooled = pool_anchors(torch.rand(1, 1, *size), (4, 4))
     picture = grid.enlarge(grid.spread(pooled.flatten(), 0))
     height, width = (side // 4 * 4 for side in size)

@@ -410,6 +410,13 @@ def test_the_entropy_goes_from_none_to_that_of_equal_weights(arguments):
     assert -1e-12 <= attention_entropy(query, key) <= 1 + 1e-12
     same = key[:, :, :1, :1].expand_as(key)
     assert_close(attention_entropy(query, same).item(), 1.0)
+    two = key.flatten(2)[:, :, :2, None]
+    assert 0 <= attention_entropy(query, two) <= 1 + 1e-12
+    low = query.float(), key.float()
+    with torch.autocast('cpu', torch.bfloat16):
+        found = attention_entropy(*low).item()
+    exact = attention_entropy(query, key).item()
+    assert found == pytest.approx(exact, rel=1e-3, abs=1e-4)
 
 
 # --- the connectors ----------------------------------------------------------
@@ -689,20 +696,8 @@ def test_tokens_are_the_map_that_they_were(feature, leading):
 # --- a layer of TaT, streamed ------------------------------------------------
 
 
-@FEW
-@given(
-    st.sampled_from(['released', 'paper']),
-    st.sampled_from(['image', 'batch', None]),
-    st.integers(1, 6),
-    layouts,
-    layouts,
-    st.integers(2, 5),
-    seeds,
-)
-def test_a_streamed_layer_gives_what_the_whole_batch_gives(
-    formulation, norm, at_a_time, layout, other, batch, seed
-):
-    torch.manual_seed(seed)
+def streamed_and_whole(formulation, norm, at_a_time, weights, maps):
+    """Losses and gradients of a layer of TaT, and those of its parts."""
     embedding = dict(norm=norm)
     branches = dict(
         whole=dict(),
@@ -714,26 +709,58 @@ def test_a_streamed_layer_gives_what_the_whole_batch_gives(
         *(embedding, embedding, embedding),
         *(branches, False, False),
     ).double()
-    teacher = LAYOUTS[other](numbers(seed, batch, 4, 4, 5))
-    student = LAYOUTS[layout](numbers(seed + 1, batch, 3, 4, 5))
+    student, teacher = maps
 
     def run(stream):
         layer.stream = stream
         leaf = student.detach().requires_grad_()
-        losses = layer(leaf, teacher)
+        losses = list(layer(leaf, teacher).values())
         asked = [leaf, *layer.parameters()]
-        return losses, torch.autograd.grad(sum(losses.values()), asked)
+        total = sum(loss * weight for loss, weight in zip(losses, weights))
+        losses = [loss.detach() for loss in losses]
+        return losses, torch.autograd.grad(total, asked)
 
-    expected, gradients = run(False)
     with mock.patch(
         'mmtat.models.distillers.tat_streaming.images_at_a_time',
         lambda feature: at_a_time,
     ):
-        found, others = run(True)
-    for name, loss in expected.items():
-        assert loss >= 0
-        assert_close(found[name], loss, 1e-8)
-    assert_close(others, gradients, 1e-7)
+        return run(True), run(False)
+
+
+@FEW
+@given(
+    st.sampled_from(['released', 'paper']),
+    st.sampled_from(['image', 'batch', None]),
+    st.integers(1, 6),
+    st.sampled_from([(1, 1, 1), (2, 2, 2), (1, 2, 3)]),
+    layouts,
+    layouts,
+    st.integers(2, 5),
+    seeds,
+)
+def test_a_streamed_layer_gives_what_the_whole_batch_gives(
+    formulation, norm, at_a_time, weights, layout, other, batch, seed
+):
+    torch.manual_seed(seed)
+    student = LAYOUTS[layout](numbers(seed + 1, batch, 3, 4, 5))
+    teacher = LAYOUTS[other](numbers(seed, batch, 4, 4, 5))
+    (losses, gradients), (expected, others) = streamed_and_whole(
+        formulation, norm, at_a_time, weights, (student, teacher)
+    )
+    assert min(expected) >= 0
+    assert_close(losses, expected, 1e-8)
+    assert_close(gradients, others, 1e-7)
+
+
+@pytest.mark.parametrize('layout', sorted(LAYOUTS))
+@pytest.mark.parametrize('weights', [(1, 1, 1), (1, 2, 3)])
+def test_a_streamed_gradient_is_whole_in_every_layout(layout, weights):
+    student = LAYOUTS[layout](numbers(1, 2, 3, 4, 5))
+    teacher = numbers(2, 2, 4, 4, 5)
+    found, expected = streamed_and_whole(
+        'released', 'image', 1, weights, (student, teacher)
+    )
+    assert_close(found, expected, 1e-7)
 
 
 # --- losses of other methods ---------------------------------------------
@@ -799,6 +826,8 @@ def test_a_rival_s_loss_is_not_changed_by_autocast(loss, feature):
     with torch.autocast('cpu', torch.bfloat16):
         found = loss(*arguments)
     assert_close(found, expected, 0)
+    exact = loss(*(argument.double() for argument in arguments))
+    assert found.item() == pytest.approx(exact.item(), rel=1e-4, abs=1e-6)
 
 
 @FEW

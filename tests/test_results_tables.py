@@ -45,7 +45,9 @@ def test_every_number_of_a_results_table_says_where_it_comes_from(page):
     assert unmarked(text, page) == []
 
 
-EVIDENCE = [p for p in PAGES if name_of(p) != 'docs/performance.md']
+#: Their tables are of no evidence, and say their command themselves.
+MEASURED = ('docs/performance.md', 'docs/reliability.md')
+EVIDENCE = [p for p in PAGES if name_of(p) not in MEASURED]
 
 
 @pytest.mark.parametrize('page', EVIDENCE, ids=name_of)
@@ -64,6 +66,16 @@ def test_a_table_of_cost_says_its_machine_and_command_or_that_it_is_not():
             r'Measured on .+, torch [\d.]+.+, by `python tools/benchmark.py',
             text,
         ), name
+
+
+def test_the_table_of_what_was_lost_says_its_command_and_versions():
+    page = (ROOT / 'docs' / 'reliability.md').read_text()
+    (table,) = re.findall(r'<!-- table sides -->(.*?)<!-- end -->', page, re.S)
+    assert re.search(
+        r'Seed \d+\. By `python -m tests\.faults --docs .+` with torch '
+        r'[\d.]+, mmengine [\d.]+',
+        table,
+    )
 
 
 def test_the_tables_of_results_are_found():
