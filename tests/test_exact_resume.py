@@ -104,6 +104,24 @@ def run(work_dir, teacher, at=None, **options):
         train(config)
 
 
+@pytest.mark.parametrize('by_epoch', [False, True])
+@pytest.mark.parametrize('workers', [0, 1])
+def test_a_seed_gives_what_it_gives_with_the_stock_loop(
+    tmp_path, by_epoch, workers
+):
+    teacher, weights = tmp_path / 'teacher.pth', []
+    save_teacher(teacher)
+    for name in ('mmtat.Exact', ''):
+        config = config_of(tmp_path / f'run{name}', teacher, by_epoch, workers)
+        kind = config['train_cfg']['type'].replace('mmtat.Exact', name)
+        config['train_cfg']['type'] = kind
+        if not name:
+            del config['train_cfg']['seeded_samples']
+        forget_runs()
+        weights.append(train(config).model.state_dict())
+    assert_same(*weights)
+
+
 def assert_goes_on_exactly(folder, at=7, **options):
     teacher = folder / 'teacher.pth'
     save_teacher(teacher)

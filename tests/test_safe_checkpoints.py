@@ -1,6 +1,7 @@
 """Checkpoints that survive what happens to the process that writes them."""
 
 import logging
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from mmengine.runner import Runner, checkpoint
 
 from mmtat import files
 from mmtat.compat import atomic_saving
+from mmtat.engine.checked_runner import CheckedRunner
 from mmtat.engine.hooks import safe_checkpoint_hook
 from mmtat.engine.saving.newest import newest_loadable
 from mmtat.engine.saving.run_state import differences
@@ -152,6 +154,22 @@ def test_a_runner_goes_on_from_the_newest_that_loads(tmp_path, teacher):
     runner.train()
     assert runner._load_from.endswith('iter_9.pth')
     assert last_checkpoint(folder)['meta']['iter'] == 12
+
+
+def test_a_named_checkpoint_with_a_changed_bit_is_refused(tmp_path, teacher):
+    folder = tmp_path / 'run'
+    train(config_of(folder, teacher))
+    path = Path((folder / 'last_checkpoint').read_text())
+    content = bytearray(path.read_bytes())
+    weights = last_checkpoint(folder)['state_dict']['backbone.conv.weight']
+    # torch loads it all the same.
+    content[content.index(weights.numpy().tobytes())] ^= 1
+    path.write_bytes(content)
+    assert torch.load(path, weights_only=True)
+    config = config_of(tmp_path / 'other', teacher, resume=True)
+    config['load_from'] = str(path)
+    with pytest.raises(ValueError, match='reads back damaged'):
+        CheckedRunner.from_cfg(Config(config))
 
 
 def test_a_run_goes_on_with_its_settings_only(tmp_path, teacher):

@@ -10,7 +10,7 @@ from torch import nn
 from mmtat.models.utils import read_checkpoint, state_dict_of
 
 from .checkpoint_check import check_fit
-from .saving.newest import newest_loadable
+from .saving.newest import check_undamaged, newest_loadable
 
 
 def bare_model(runner: Runner) -> nn.Module:
@@ -45,6 +45,8 @@ class CheckedRunner(Runner):
         if self._resume and source is None:
             newest = newest_loadable(Path(self.work_dir))
             source = self._load_from = newest and str(newest)
+        elif self._resume and Path(source).is_file():
+            check_undamaged(Path(source))
         if source is not None:
             name = '--resume' if self._resume else 'load_from'
             checkpoint = read_checkpoint(source, name)

@@ -3,10 +3,12 @@
 import itertools
 from typing import Any, Callable, Dict, Iterator, Optional, Tuple, Union
 
+import torch
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from mmengine.runner import loops as mmengine_loops
 from torch.utils.data import DataLoader
 
+from mmtat.models.utils import kept_random_state
 from mmtat.registry import LOOPS
 
 from ..hooks.safe_checkpoint_hook import SafeCheckpointHook
@@ -80,6 +82,10 @@ class _Batches:
     def __init__(self, loader: DataLoader) -> None:
         self._loader = loader
         self._iterator: Optional[Iterator] = None
+        self._is_begun = False
+        # The stock loop begins the loader here, which draws a number: runs of
+        # one seed stay what they are with it.
+        torch.empty((), dtype=torch.int64).random_()
         self._epoch = 0
         self._skip = self._left = 0
         self._arrived: Callable[[], None] = lambda: None
@@ -112,9 +118,16 @@ class _Batches:
             self._arrived()
         return None
 
+    def _begin(self) -> Iterator:
+        if self._is_begun:
+            return iter(self._loader)
+        self._is_begun = True
+        with kept_random_state():
+            return iter(self._loader)
+
     def _fetch(self) -> Any:
         if self._iterator is None:
-            self._iterator = iter(self._loader)
+            self._iterator = self._begin()
         try:
             return next(self._iterator)
         except StopIteration:

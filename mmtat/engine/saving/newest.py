@@ -37,7 +37,7 @@ def newest_loadable(folder: Path, since: float = 0.0) -> Optional[Path]:
         if path.stat().st_mtime < since:
             continue
         try:
-            _check(path)
+            check_undamaged(path)
             return path
         except ValueError as error:
             skipped.append(str(error))
@@ -50,7 +50,15 @@ def newest_loadable(folder: Path, since: float = 0.0) -> Optional[Path]:
     return None
 
 
-def _check(path: Path) -> None:
+def check_undamaged(path: Path) -> None:
+    """Raise where a checkpoint to go on from cannot be read, or is damaged.
+
+    Args:
+        path (Path): Of the file.
+
+    Raises:
+        ValueError: It says why.
+    """
     # Mapped, its weights are not kept, only that they are there.
     read_checkpoint(str(path), '--resume', is_mapped=True)
     if not zipfile.is_zipfile(path):
