@@ -39,6 +39,7 @@ from mmtat.ops import (
     target_aware_attention,
     target_aware_loss,
     tiled,
+    tokens_and_grid,
     tokens_to_map,
     ungroup_patches,
     variational_information_loss,
@@ -682,15 +683,26 @@ def test_a_fusion_of_levels_does_not_depend_on_the_layout(
 
 
 @FEW
-@given(maps(), st.integers(0, 3))
+@given(maps(), st.sampled_from([0, 1, 5, 8]))
 def test_tokens_are_the_map_that_they_were(feature, leading):
     # (B, C, H, W) -> (B, H*W, C)
     tokens = feature.flatten(2).transpose(1, 2)
     before = tokens.new_full((len(tokens), leading, tokens.shape[2]), 9)
-    found = tokens_to_map(
-        torch.cat([before, tokens], 1), grid=tuple(feature.shape[2:])
+    grid = tuple(feature.shape[2:])
+    tokens = torch.cat([before, tokens], 1)
+    assert torch.equal(tokens_to_map(tokens, grid=grid), feature)
+    # As the stages of a Swin Transformer return them.
+    assert tokens_and_grid((tokens, grid)) == (tokens, grid)
+    more = torch.cat(
+        [
+            tokens,
+            tokens.new_zeros(len(tokens), 9, 1).expand(
+                -1, -1, tokens.shape[2]
+            ),
+        ],
+        1,
     )
-    assert torch.equal(found, feature)
+    assert tokens_and_grid((more, grid))[1] is None
 
 
 # --- a layer of TaT, streamed ------------------------------------------------
@@ -704,6 +716,7 @@ def streamed_and_whole(formulation, norm, at_a_time, weights, maps):
         patch_group=dict(patches=(2, 2), groups=2, loss_weight=2.0),
         anchor_point=dict(anchors=(2, 2), loss_weight=0.5),
     )
+    branches = dict(list(branches.items())[: len(weights)])
     layer = TaTLayer(
         *(3, 4, formulation),
         *(embedding, embedding, embedding),
@@ -732,7 +745,7 @@ def streamed_and_whole(formulation, norm, at_a_time, weights, maps):
     st.sampled_from(['released', 'paper']),
     st.sampled_from(['image', 'batch', None]),
     st.integers(1, 6),
-    st.sampled_from([(1, 1, 1), (2, 2, 2), (1, 2, 3)]),
+    st.sampled_from([(1,), (2,), (1, 1), (1, 2), (2, 2, 2), (1, 2, 3)]),
     layouts,
     layouts,
     st.integers(2, 5),
@@ -753,7 +766,7 @@ def test_a_streamed_layer_gives_what_the_whole_batch_gives(
 
 
 @pytest.mark.parametrize('layout', sorted(LAYOUTS))
-@pytest.mark.parametrize('weights', [(1, 1, 1), (1, 2, 3)])
+@pytest.mark.parametrize('weights', [(2,), (1, 2), (1, 1, 1), (1, 2, 3)])
 def test_a_streamed_gradient_is_whole_in_every_layout(layout, weights):
     student = LAYOUTS[layout](numbers(1, 2, 3, 4, 5))
     teacher = numbers(2, 2, 4, 4, 5)
