@@ -19,6 +19,7 @@ def config_of(
     persistent=False,
     seeded=False,
     sampler=None,
+    length=10,
     **overrides,
 ):
     """A run of 12 iterations that saves in every third."""
@@ -32,7 +33,7 @@ def config_of(
         **overrides,
     )
     loader = config['train_dataloader']
-    loader['dataset'] = dict(type='AugmentedImages', length=10)
+    loader['dataset'] = dict(type='AugmentedImages', length=length)
     loader.update(num_workers=workers, persistent_workers=persistent)
     sampler = sampler or ('DefaultSampler' if by_epoch else 'InfiniteSampler')
     loader['sampler'] = dict(type=sampler, shuffle=True)
@@ -141,6 +142,10 @@ OPTIMIZER = dict(type='SGD', lr=0.1, momentum=0.9)
 @pytest.mark.parametrize('by_epoch', [False, True])
 def test_without_workers(tmp_path, by_epoch):
     assert_goes_on_exactly(tmp_path, by_epoch=by_epoch)
+
+
+def test_at_the_end_of_an_epoch_of_the_data(tmp_path):
+    assert_goes_on_exactly(tmp_path, sampler='DefaultSampler', length=6)
 
 
 def test_with_workers_whose_samples_are_read_again(tmp_path):

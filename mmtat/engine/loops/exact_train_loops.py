@@ -82,7 +82,6 @@ class _Batches:
     def __init__(self, loader: DataLoader) -> None:
         self._loader = loader
         self._iterator: Optional[Iterator] = None
-        self._is_begun = False
         # The stock loop begins the loader here, which draws a number: runs of
         # one seed stay what they are with it.
         torch.empty((), dtype=torch.int64).random_()
@@ -119,9 +118,9 @@ class _Batches:
         return None
 
     def _begin(self) -> Iterator:
-        if self._is_begun:
+        if self._skip:
             return iter(self._loader)
-        self._is_begun = True
+        # Its number is drawn already.
         with kept_random_state():
             return iter(self._loader)
 
