@@ -4,45 +4,29 @@ python tools/check_config.py configs/tat_deeplabv3_r101_r18_voc.py
 """
 
 import argparse
-import contextlib
-import logging
 import sys
-import warnings
-from typing import Iterator
 
 from mmtat.engine.arguments import add_cfg_options
 from mmtat.engine.config_check import config_problems
 from mmtat.engine.inspected import read_config
-from mmtat.engine.report import note
+from mmtat.engine.report import note, quiet
 from mmtat.engine.user_errors import readable_errors
 
 
 def parse_args() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
-        description='Find all that is wrong with the model, the distiller '
-        'and the hooks of a config: unknown names, layers, shapes, losses '
-        'that are never used. Nothing is downloaded, and neither data nor '
-        'weights are read. Exit status 1 where there is a problem.'
+        description='Find all that is wrong with the model, the distiller, '
+        'the hooks, the data and the schedules of a config: unknown names, '
+        'layers, shapes, losses that are never used. Nothing is downloaded, '
+        'and neither data nor weights are read. Exit status 1 where there is '
+        'a problem.'
     )
     parser.add_argument(
         'config', help='path of a config, or mmseg::... or mmpretrain::...'
     )
     add_cfg_options(parser)
     return parser.parse_args()
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Hide what packages say while models are built."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            yield
-    finally:
-        logging.disable(before)
 
 
 def main() -> None:

@@ -1,7 +1,10 @@
 """What the command-line tools print: tables and notes."""
 
+import contextlib
+import logging
 import sys
-from typing import Any, List, Optional, Sequence
+import warnings
+from typing import Any, Iterator, List, Optional, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -45,6 +48,19 @@ def note(line: str) -> None:
         line (str): One sentence, or a few.
     """
     print(line, flush=True)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Spare the reader what models say when they are built."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        logging.disable(before)
 
 
 def mebibytes(count: float) -> str:

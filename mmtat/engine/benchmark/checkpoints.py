@@ -9,6 +9,7 @@ import torch
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
+from ..report import quiet
 from .child import call_in_child
 from .memory import MIB
 from .networks import (
@@ -16,7 +17,6 @@ from .networks import (
     build_distillation,
     build_stock,
     build_student,
-    quiet,
     random_batch,
 )
 from .result import Result, Row

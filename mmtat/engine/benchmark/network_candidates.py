@@ -13,6 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from mmtat.models.distillers.layer_pairs import RECORDER, map_shape
 from mmtat.models.utils import clear
 
+from ..report import quiet
 from .candidate import Candidate
 from .networks import (
     Workload,
@@ -20,7 +21,6 @@ from .networks import (
     build_stock,
     build_student,
     build_teacher,
-    quiet,
     random_batch,
 )
 

@@ -1,11 +1,8 @@
 """Models of a config with random weights, and a batch of noise."""
 
-import contextlib
 import copy
-import logging
-import warnings
 from dataclasses import dataclass
-from typing import Any, Dict, Iterator, Optional
+from typing import Any, Dict, Optional
 
 import torch
 from mmengine.config import Config
@@ -14,11 +11,13 @@ from mmengine.registry import init_default_scope
 
 from mmtat.models.utils import (
     build_model,
+    layer_suggestions,
     load_config,
     resolve_model_config,
     without_pretrained,
 )
 
+from ..report import quiet
 from .stock import one_to_one, single_teacher_distill
 
 #: How the losses that are compared are named in the rows.
@@ -73,17 +72,29 @@ class Workload:
         return config
 
 
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Spare the reader what models say when they are built."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            yield
-    finally:
-        logging.disable(before)
+def check_layer(workload: Workload, role: str) -> BaseModel:
+    """Refuse a layer that a model does not have, before any is measured.
+
+    Args:
+        workload (Workload): The config and the layer.
+        role (str): 'teacher' or 'student'.
+
+    Returns:
+        BaseModel: The model, on the CPU.
+
+    Raises:
+        ValueError: There is no such config or layer; names close matches.
+    """
+    build = dict(teacher=build_teacher, student=build_student)[role]
+    with quiet():
+        model = build(workload.read(), torch.device('cpu'))
+    known = dict(model.named_modules())
+    if workload.layer not in known:
+        raise ValueError(
+            f'--layer: the {role} ({type(model).__name__}) has no layer '
+            f'{workload.layer!r}; {layer_suggestions(workload.layer, known)}'
+        )
+    return model
 
 
 def build_student(config: Config, device: torch.device) -> BaseModel:

@@ -15,8 +15,9 @@ import torch
 
 from mmtat.datasets import write_digit_scenes
 
+from ..report import quiet
 from .child import call_in_child
-from .networks import build_teacher, quiet
+from .networks import build_teacher
 from .result import Result, Row
 from .workloads import NETWORKS, workloads_of
 

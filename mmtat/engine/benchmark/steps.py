@@ -6,6 +6,7 @@ from typing import Dict, List, Optional
 import torch
 from mmengine.optim import build_optim_wrapper
 
+from ..report import quiet
 from .child import call_in_child
 from .measure import measure
 from .memory import MIB
@@ -16,12 +17,7 @@ from .network_candidates import (
     TeacherForward,
     TrainStep,
 )
-from .networks import (
-    Workload,
-    build_teacher,
-    quiet,
-    random_batch,
-)
+from .networks import Workload, check_layer, random_batch
 from .result import Result, Row
 from .settings import Settings
 from .teachers import FAST
@@ -73,12 +69,11 @@ def run_step(
         Result: The table.
 
     Raises:
-        ValueError: There is no such config.
+        ValueError: There is no such config or layer.
     """
-    with quiet():
-        teacher = build_teacher(workload.read(), torch.device('cpu'))
-    facts = dict(workload.__dict__, teacher_bytes=weight_bytes(teacher))
-    del teacher
+    check_layer(workload, 'student')
+    teacher_bytes = weight_bytes(check_layer(workload, 'teacher'))
+    facts = dict(workload.__dict__, teacher_bytes=teacher_bytes)
     settings.say('memory: embeddings')
     facts['embedding_bytes'] = call_in_child(_embedding_bytes, workload)
     candidates = step_candidates(workload)

@@ -6,7 +6,7 @@ import torch
 
 from .measure import measure
 from .network_candidates import FrozenForward, NetworkCandidate, TeacherForward
-from .networks import Workload
+from .networks import Workload, check_layer
 from .result import Result
 from .settings import Settings
 from .workloads import table_name
@@ -84,10 +84,10 @@ def run_teacher(
         Result: The table.
 
     Raises:
-        ValueError: There is no such config.
+        ValueError: There is no such config or layer.
     """
-    # A config that is not there is no row that cannot be had.
-    workload.read()
+    # What is not there is no row that cannot be had.
+    check_layer(workload, 'teacher')
     candidates = teacher_candidates(workload, settings.device)
     rows = measure(candidates, settings)
     for row in rows:

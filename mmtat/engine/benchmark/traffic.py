@@ -13,8 +13,9 @@ from torch import nn
 
 from mmtat.models.utils import build_model
 
+from ..report import quiet
 from .memory import MIB
-from .networks import Workload, quiet
+from .networks import Workload
 from .workloads import NETWORKS, workloads_of
 
 #: Of a gradient in float32, in which DDP reduces.

@@ -13,10 +13,10 @@ from mmengine.model import (
 )
 from torch import Tensor, nn
 
-from ..benchmark.networks import quiet
 from ..input_size import training_size
 from ..inspected import built, is_distillation, read_config
 from ..launch import enable_amp
+from ..report import quiet
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from mmengine.optim import build_optim_wrapper
 
 from ..benchmark.candidate import Candidate
 from ..benchmark.memory import peak_memory
-from ..benchmark.networks import quiet
 from ..benchmark.settings import Settings
+from ..report import quiet
 from .case import Case
 
 

@@ -16,7 +16,7 @@ from torch._subclasses.fake_tensor import (
     UnsupportedFakeTensorException,
 )
 
-from ..benchmark.networks import quiet
+from ..report import quiet
 from . import parts
 from .answers import Answers
 from .case import Case

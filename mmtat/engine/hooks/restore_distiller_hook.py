@@ -3,11 +3,11 @@
 from typing import Dict
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from mmtat.registry import HOOKS
 
+from ..checked_runner import bare_model
 from ..checkpoint_check import check_fit
 from ..plain import restore_histories
 from .save_student_hook import ENTRIES
@@ -43,9 +43,7 @@ class RestoreDistillerHook(Hook):
         self._has_distiller = 'distiller' in checkpoint
         if runner._resume:
             self._require_distiller()
-        model = runner.model
-        if is_model_wrapper(model):
-            model = model.module
+        model = bare_model(runner)
         check_fit(
             model.architecture,
             checkpoint.get('state_dict', checkpoint),

@@ -31,6 +31,7 @@ from .recording import (
     check_recorded,
     check_sources,
     clear,
+    layer_suggestions,
     recorded,
 )
 from .state_loading import StateLoad, load_state
@@ -61,6 +62,7 @@ __all__ = [
     'dry_run',
     'input_size',
     'kept_random_state',
+    'layer_suggestions',
     'load_config',
     'load_state',
     'load_teacher',

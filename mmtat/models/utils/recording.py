@@ -1,7 +1,7 @@
 """Keeping mmrazor's recorders on the modules that they should record."""
 
 import difflib
-from typing import Any, Dict, FrozenSet, Optional, Tuple
+from typing import Any, Dict, FrozenSet, Iterable, Optional, Tuple
 
 import torch
 from mmengine.registry import DefaultScope
@@ -42,11 +42,21 @@ def check_sources(
         if recorder.source not in known:
             raise ValueError(
                 f'the {role} ({type(model).__name__}) has no {what} '
-                f'{recorder.source!r}; {_suggestions(recorder.source, known)}'
+                f'{recorder.source!r}; '
+                f'{layer_suggestions(recorder.source, known)}'
             )
 
 
-def _suggestions(source: str, known) -> str:
+def layer_suggestions(source: str, known: Iterable[str]) -> str:
+    """What a misspelt layer may have meant, for a message.
+
+    Args:
+        source (str): That came.
+        known (Iterable[str]): Names of the layers that there are.
+
+    Returns:
+        str: Close matches, or the model's parts.
+    """
     names = [name for name in known if name]
     close = difflib.get_close_matches(source, names, n=5, cutoff=0.5)
     if close:
