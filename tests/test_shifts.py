@@ -281,9 +281,7 @@ def test_two_processes_measure_what_one_does(tmp_path):
         'import mmtat\n'
         'from mmengine.config import Config\n'
         'from mmengine.runner import Runner\n'
-        'from mmtat.engine.launch import leave\n'
         'Runner.from_cfg(Config.fromfile(sys.argv[1])).val()\n'
-        'leave()\n'
     )
     run = subprocess.run(
         [

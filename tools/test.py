@@ -8,12 +8,7 @@ import argparse
 from mmengine.runner import Runner
 
 from mmtat.engine.evaluation import draw_predictions, save_predictions, use_tta
-from mmtat.engine.launch import (
-    base_parser,
-    leave,
-    load_for_test,
-    prepare_config,
-)
+from mmtat.engine.launch import base_parser, load_for_test, prepare_config
 from mmtat.engine.student_config import student_config
 from mmtat.engine.user_errors import readable_errors
 from mmtat.models.utils import trust_checkpoints
@@ -26,7 +21,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--out',
         help='save the predictions: a folder of label maps (segmentation) or '
-        'a .pkl file (classification)',
+        'a file (classification), .pth for torch.load or .pkl, a pickle, for '
+        'the tools of mmpretrain',
     )
     parser.add_argument('--show-dir', help='save painted images here')
     parser.add_argument(
@@ -49,7 +45,6 @@ def main() -> None:
         runner = Runner.from_cfg(config)
         load_for_test(runner, args.checkpoint)
         runner.test()
-    leave()
 
 
 if __name__ == '__main__':

@@ -5,7 +5,7 @@ python tools/train.py configs/tat_deeplabv3_r101_r18_voc.py --data-root DIR
 
 import argparse
 
-from mmtat.engine.launch import base_parser, leave
+from mmtat.engine.launch import base_parser
 from mmtat.engine.saving.lost_peers import lost_peers_named
 from mmtat.engine.training import train
 from mmtat.engine.user_errors import readable_errors
@@ -40,7 +40,6 @@ def main() -> None:
     with readable_errors(), lost_peers_named():
         with trust_checkpoints(args.trust_checkpoint):
             train(args)
-    leave()
 
 
 if __name__ == '__main__':

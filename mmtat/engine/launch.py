@@ -1,10 +1,8 @@
 """What the command-line tools do to a config before the Runner gets it."""
 
 import argparse
-import logging
 import os
 import os.path as osp
-import sys
 from typing import Optional, Sequence
 
 import torch
@@ -181,24 +179,6 @@ def set_resume(config: Config, resume: Optional[str]) -> None:
     if resume is not None:
         config.resume = True
         config.load_from = None if resume == 'auto' else resume
-
-
-def leave() -> None:
-    """End one of several processes on a CPU, when all have done their work.
-
-    The teardown of the interpreter races with the threads of gloo: under
-    load it aborts, now and then, a process whose training is done, and
-    torchrun then calls the whole run failed. Elsewhere nothing happens.
-    """
-    group = torch.distributed
-    if not (group.is_available() and group.is_initialized()):
-        return
-    if group.get_backend() == 'gloo' and get_device() == 'cpu':
-        group.barrier()
-        logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
 
 
 def load_for_test(runner: Runner, checkpoint: str) -> None:
