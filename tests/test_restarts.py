@@ -241,6 +241,20 @@ def test_a_time_to_wait_must_be_one(monkeypatch, text):
         compat._bounded(lambda backend, **_: None)('gloo')
 
 
+def test_a_network_interface_must_be_there(monkeypatch):
+    started = []
+    start = compat._gloo_on_cpu(lambda *args: started.append(args))
+    monkeypatch.setattr(compat, 'get_device', lambda: 'cpu')
+    monkeypatch.setattr(compat.atexit, 'register', lambda function: None)
+    monkeypatch.setenv(compat.INTERFACES, 'lo,eht0')
+    message = "GLOO_SOCKET_IFNAME: .* no network interface 'eht0'; it has .*lo"
+    with pytest.raises(ValueError, match=message):
+        start('nccl')
+    monkeypatch.setenv(compat.INTERFACES, 'lo')
+    start('nccl')
+    assert started == [('gloo',)]
+
+
 def test_what_other_ranks_log_names_them(monkeypatch, capfd):
     from mmengine.logging import MMLogger
 

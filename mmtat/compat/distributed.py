@@ -5,6 +5,7 @@ import datetime
 import functools
 import logging
 import os
+import socket
 import time
 from typing import Any, Callable
 
@@ -18,6 +19,8 @@ from .workaround import Workaround
 DEFAULT_TIMEOUT = 600
 #: The environment's number of seconds, which goes before the config's.
 TIMEOUT = 'MMTAT_DIST_TIMEOUT'
+#: Of gloo: the network interfaces that it uses, with commas between.
+INTERFACES = 'GLOO_SOCKET_IFNAME'
 
 _STARTS = ('_init_dist_pytorch', '_init_dist_slurm', '_init_dist_mpi')
 
@@ -29,6 +32,7 @@ def _gloo_on_cpu(init: Callable) -> Callable:
     def wrapped(backend, *args, **kwargs):
         if get_device() != 'cpu':
             return init(backend, *args, **kwargs)
+        _check_interfaces()
         set_device = torch.cuda.set_device
         torch.cuda.set_device = lambda device: None
         try:
@@ -41,6 +45,18 @@ def _gloo_on_cpu(init: Callable) -> Callable:
         return result
 
     return wrapped
+
+
+def _check_interfaces() -> None:
+    """Name what gloo's own error does not: the variable, and what there is."""
+    asked = os.environ.get(INTERFACES, '').split(',')
+    known = [name for _, name in socket.if_nameindex()]
+    for name in filter(None, asked):
+        if name not in known:
+            raise ValueError(
+                f'{INTERFACES}: this machine has no network interface '
+                f'{name!r}; it has {", ".join(known)}'
+            )
 
 
 def _leave_process_group() -> None:
