@@ -35,6 +35,7 @@ from mmtat.models.distillers.layer_pairs import RECORDER, map_shape
 from mmtat.models.distillers.tat_distiller import TaTDistiller
 from mmtat.models.distillers.tat_layer import TaTLayer
 
+from .hostile_files import content, write_zip
 from .running import toy_config, train
 from .voc import ROOT, run_tool
 
@@ -227,6 +228,23 @@ def test_a_config_is_the_same_wherever_its_folder_lies(config, tmp_path):
         digests.append(resolve_sweep(toy_sweep(str(path))))
     assert digests[0] == digests[1]
     assert len(set(digests[0].values())) == 4
+
+
+@pytest.mark.parametrize('trusts', [False, True])
+def test_only_a_trusting_sweep_runs_what_a_checkpoint_holds(
+    config, tmp_path, trusts
+):
+    marker, path = tmp_path / 'ran', tmp_path / 'mine.pth'
+    weights = MODELS.build(Config.fromfile(config).model).state_dict()
+    write_zip(path, content(marker, weights))
+    sweep = toy_sweep(config, {'load_from': [str(path)]}, seeds=[0])
+    out = tmp_path / 'out'
+    (result,) = run_sweep(sweep, out, trust_checkpoint=trusts)
+    assert marker.exists() is trusts
+    assert result.status == ('finished' if trusts else 'failed')
+    log = (out / result.run.name / LOG_FILE).read_text()
+    assert ('UNSAFELY' in log) is trusts
+    assert trusts or 'cannot be read as a checkpoint' in result.error
 
 
 def test_a_folder_has_one_sweep_at_a_time(config, tmp_path):

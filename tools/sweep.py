@@ -14,7 +14,7 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from mmtat.engine.arguments import KeyValues, add_cfg_options
+from mmtat.engine.arguments import KeyValues, add_cfg_options, add_trust_option
 from mmtat.engine.sweep import (
     Sweep,
     finished_runs,
@@ -64,6 +64,7 @@ def parse_args() -> argparse.Namespace:
         '--data-root', help='folder that every dataset of the runs reads'
     )
     add_cfg_options(parser, 'override settings of the config in every run')
+    add_trust_option(parser)
     parser.add_argument(
         '--dry-run', action='store_true', help='only list the runs'
     )
@@ -130,7 +131,13 @@ def main() -> None:
             list_runs(sweep, out)
             return
         try:
-            results = run_sweep(sweep, out, args.jobs, args.gpus)
+            results = run_sweep(
+                sweep,
+                out,
+                args.jobs,
+                args.gpus,
+                trust_checkpoint=args.trust_checkpoint,
+            )
         except KeyboardInterrupt:
             print('\nStopped; the same command goes on from here.')
             sys.exit(130)

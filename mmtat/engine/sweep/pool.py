@@ -32,6 +32,7 @@ def run_sweep(
     jobs: int = 1,
     gpus: Optional[Sequence[int]] = None,
     say: Callable[[str], None] = functools.partial(print, flush=True),
+    trust_checkpoint: bool = False,
 ) -> List[Result]:
     """Run what of a sweep has not finished yet, and keep results.csv.
 
@@ -49,6 +50,8 @@ def run_sweep(
         gpus (list[int], optional): Each process sees one of them. Defaults
             to None: all processes see what this one would.
         say (Callable[[str], None]): Gets a line for each run that ends.
+        trust_checkpoint (bool): Whether the checkpoints that the runs read
+            may run what they hold. Defaults to False.
 
     Returns:
         list[Result]: In the order of ``sweep.runs()``.
@@ -71,7 +74,7 @@ def run_sweep(
         finished = finished_runs(sweep, out, digests)
         progress = Progress(sweep, out, finished, len(places), say)
         missing = [
-            Job(run, out / run.name, digests[run.name])
+            Job(run, out / run.name, digests[run.name], trust_checkpoint)
             for run in sweep.runs()
             if run.name not in finished
         ]

@@ -19,6 +19,7 @@ import mmengine
 import torch
 
 import mmtat
+from mmtat.models.utils import trust_checkpoints
 
 from ..inspected import is_distillation
 from ..training import train
@@ -44,11 +45,14 @@ class Job:
         run (Run): The run.
         folder (Path): Its work dir.
         digest (str): Of its config.
+        trusts_checkpoints (bool): Whether the checkpoints that it reads may
+            run what they hold. Defaults to False.
     """
 
     run: Run
     folder: Path
     digest: str
+    trusts_checkpoints: bool = False
 
 
 def work(job: Job, place: Place) -> None:
@@ -77,7 +81,7 @@ def work(job: Job, place: Place) -> None:
     resume = checkpoint_to_resume(job.folder)
     record = _record(job)
     write_record(job.folder / RUN_FILE, record)
-    with readable_errors():
+    with readable_errors(), trust_checkpoints(job.trusts_checkpoints):
         record.update(_train(job, resume))
     record.update(
         seconds=time.time() - start,
