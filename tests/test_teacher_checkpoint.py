@@ -136,6 +136,15 @@ def test_unreadable_files_are_refused_in_words(tmp_path):
         read_state_dict(str(tmp_path / 'missing.pth'), 'teacher_ckpt')
 
 
+@pytest.mark.parametrize('lost', [1, 30, 400, 3000])
+def test_a_file_that_is_cut_anywhere_is_said_to_be_that(tmp_path, lost):
+    path = tmp_path / 'cut.pth'
+    save_teacher(path)
+    path.write_bytes(path.read_bytes()[:-lost])
+    with pytest.raises(ValueError, match='cannot be read .* .truncated'):
+        read_state_dict(str(path), 'teacher_ckpt')
+
+
 def test_a_url_out_of_reach_is_said_to_be_that():
     with pytest.raises(ValueError, match='cannot be fetched or opened'):
         read_state_dict('http://127.0.0.1:9/teacher.pth', 'teacher_ckpt')

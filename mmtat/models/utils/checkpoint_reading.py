@@ -1,5 +1,6 @@
 """Reading checkpoint files: weights, and nothing that runs."""
 
+import errno
 import os.path as osp
 from collections import OrderedDict
 from typing import Any, Dict
@@ -43,16 +44,19 @@ def read_checkpoint(path: str, name: str, is_mapped: bool = False) -> Any:
             f'{name}: no file {path!r}; give the path or the URL of a '
             'checkpoint'
         ) from error
-    except OSError as error:
-        raise ValueError(
-            f'{name}: {path!r} cannot be fetched or opened: '
-            f'{_first_line(error)}. Without a network, give the path of a '
-            'file'
-        ) from error
     except Exception as error:
+        # torch looks for the end of a file that is cut where no file can be.
+        is_cut = getattr(error, 'errno', None) == errno.EINVAL
+        if isinstance(error, OSError) and not is_cut:
+            raise ValueError(
+                f'{name}: {path!r} cannot be fetched or opened: '
+                f'{_first_line(error)}. Without a network, give the path of '
+                'a file'
+            ) from error
+        reason = 'its end is missing' if is_cut else _first_line(error)
         raise ValueError(
             f'{name}: {path!r} cannot be read as a checkpoint of weights '
-            f'(truncated, or another kind of file): {_first_line(error)}'
+            f'(truncated, or another kind of file): {reason}'
         ) from error
 
 
