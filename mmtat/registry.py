@@ -4,6 +4,7 @@ from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import LOOPS as MMENGINE_LOOPS
+from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
@@ -44,4 +45,10 @@ LOOPS = Registry(
     scope='mmtat',
     parent=MMENGINE_LOOPS,
     locations=['mmtat.engine.loops'],
+)
+METRICS = Registry(
+    'metric',
+    scope='mmtat',
+    parent=MMENGINE_METRICS,
+    locations=['mmtat.engine.evaluation'],
 )

@@ -191,19 +191,24 @@ def test_the_classifiers_checkpoint_is_tested(
     tta, classifier, tmp_path, monkeypatch
 ):
     output = ['--tta'] if tta else ['--show-dir', tmp_path / 'show']
+    out = tmp_path / ('out.pth' if tta else 'out.pkl')
     status = run_tool(
         monkeypatch,
         'test',
         'configs/tat_resnet34_resnet18_in1k.py',
         classifier / 'run' / 'epoch_1.pth',
         *('--data-root', classifier / 'data', '--work-dir', tmp_path / 'test'),
-        *('--out', tmp_path / 'out.pkl', *output),
+        *('--out', out, *output),
         *('--cfg-options', *LOADERS),
     )
     assert status == 0
     shown = list((tmp_path / 'show').rglob('*.*g'))
     assert len(shown) == (0 if tta else 8)
-    assert (tmp_path / 'out.pkl').stat().st_size > 0
+    assert out.stat().st_size > 0
+    if tta:
+        predictions = torch.load(out, weights_only=True)
+        assert len(predictions) == 8
+        assert all(p['pred_score'].shape == (1000,) for p in predictions)
     assert 0 <= result(tmp_path / 'test')['accuracy/top1'] <= 100
 
 

@@ -1,6 +1,65 @@
 """Options of a test run: painted images, saved predictions, TTA."""
 
+from typing import Any, Dict, List, Sequence
+
 from mmengine.config import Config
+from mmengine.evaluator import BaseMetric
+from torch import Tensor
+from torch.utils._pytree import tree_map
+
+from mmtat.files import save_atomically
+from mmtat.registry import METRICS
+
+from .plain import to_plain
+
+
+@METRICS.register_module()
+class PredictionFile(BaseMetric):
+    """Saves the predictions of a test run beside its metrics.
+
+    The file is a list with a dict for each sample, of tensors and Python's
+    own values: ``torch.load(path, weights_only=True)`` reads it.
+
+    Args:
+        path (str): Of the file.
+        **kwargs: Of ``BaseMetric``.
+    """
+
+    def __init__(self, path: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._path = path
+
+    def process(self, data_batch: Any, data_samples: Sequence[Dict]) -> None:
+        """Keep the predictions of a batch.
+
+        Args:
+            data_batch (Any): Unused.
+            data_samples (Sequence[dict]): A dict for each sample, with
+                tensors of any shape and dtype.
+        """
+        self.results += [
+            to_plain(tree_map(_on_cpu, dict(sample)), 'prediction')
+            for sample in data_samples
+        ]
+
+    def compute_metrics(self, results: List[Dict]) -> Dict[str, float]:
+        """Write the file, in the first process.
+
+        Args:
+            results (list[dict]): Of all processes, in the order of the data.
+
+        Returns:
+            dict: Empty.
+
+        Raises:
+            ValueError: The file cannot be written.
+        """
+        save_atomically(results, self._path)
+        return {}
+
+
+def _on_cpu(value: Any) -> Any:
+    return value.detach().cpu() if isinstance(value, Tensor) else value
 
 
 def draw_predictions(config: Config, folder: str) -> None:
@@ -37,7 +96,9 @@ def save_predictions(config: Config, out: str) -> None:
 
     Args:
         config (Config): Changed in place.
-        out (str): A folder for segmentation, a .pkl file otherwise.
+        out (str): A folder for segmentation; otherwise a file, .pth for
+            :class:`PredictionFile` or .pkl for mmengine's pickle, which the
+            tools of the OpenMMLab packages read.
 
     Raises:
         ValueError: A file of another kind.
@@ -52,10 +113,15 @@ def save_predictions(config: Config, out: str) -> None:
     if single and evaluator.type == 'IoUMetric':
         evaluator.update(output_dir=out, keep_results=True)
         return
-    if not out.endswith('.pkl'):
-        raise ValueError(f'--out must be a .pkl file here, got {out!r}')
+    if out.endswith('.pth'):
+        dump = dict(type='mmtat.PredictionFile', path=out)
+    elif out.endswith('.pkl'):
+        dump = dict(type='mmengine.DumpResults', out_file_path=out)
+    else:
+        raise ValueError(
+            f'--out must be a .pth or a .pkl file here, got {out!r}'
+        )
     metrics = [evaluator] if single else list(evaluator)
-    dump = dict(type='mmengine.DumpResults', out_file_path=out)
     config.test_evaluator = metrics + [dump]
 
 
