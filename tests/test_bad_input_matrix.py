@@ -108,6 +108,21 @@ MATRIX = [
         1,
         'stream must be a bool or None, got 3',
     ),
+    (
+        'train {toy} --cfg-options train_cfg.max_iters=-1',
+        1,
+        'train_cfg.max_iters: must be a positive whole number, got -1',
+    ),
+    (
+        'train {toy} --cfg-options train_dataloader.dataset.type=ToyImagees',
+        1,
+        "there is no dataset 'ToyImagees'; did you mean 'ToyImages'",
+    ),
+    (
+        'train {toy} --cfg-options train_dataloader.dataset.lenght=3',
+        1,
+        "ToyImages has no argument 'lenght'; did you mean 'length'",
+    ),
     # --- test
     ('test {plain}', 2, 'arguments are required: checkpoint'),
     ('test {nomodel} {student}', 1, NO_MODEL),
@@ -130,7 +145,7 @@ MATRIX = [
     (
         'test {tested} {student} --out {new}.txt',
         1,
-        r"--out must be a .pkl file here, got '.*new.txt'",
+        r"--out must be a .pth or a .pkl file here, got '.*new.txt'",
     ),
     # --- distill
     ('distill --student {plain}', 2, 'arguments are required: --teacher'),
@@ -143,6 +158,11 @@ MATRIX = [
         'distill --teacher mmseg::deeplabv9 --student {plain} --out {new}.py',
         1,
         "--teacher: no config 'mmseg::deeplabv9'; .* deeplabv3,",
+    ),
+    (
+        'distill --teacher GONE --student {plain} --out {new}.py',
+        1,
+        "--teacher: .*'GONE'.* the folders of the zoo are ann,",
     ),
     (
         'distill --teacher {plain} --student {plain} --out {new}.py',
@@ -304,6 +324,16 @@ MATRIX = [
         "grid: 'work_dir' is set by --out",
     ),
     # --- benchmark
+    (
+        'benchmark teacher --layer backbone.layer9 --size 64',
+        1,
+        r"--layer: .* has no layer 'backbone.layer9'; .*backbone.layer4",
+    ),
+    (
+        'benchmark step --layer backbone.layer9 --size 64',
+        1,
+        r"--layer: .* has no layer 'backbone.layer9'; .*backbone.layer4",
+    ),
     ('benchmark lost', 2, "what: .*'lost'.*'loss'"),
     ('benchmark loss --batch 0', 1, '--batch must be at least 1, got 0'),
     ('benchmark loss --device tpu', 1, "device must be 'cpu'.*, got 'tpu'"),

@@ -10,16 +10,18 @@ from mmengine.registry import init_default_scope
 
 from ..class_check import class_number_problems
 from .algorithm import algorithm_problems, part_problems
+from .data import loader_problems, metric_problems
 from .distiller import distiller_problems, weight_problems
 from .hooks import hook_problems, interval_problems, schedule_problems
 from .mappings import mapping_problems, use_problems
 from .problem import Problem, gathered
+from .training import key_problems, loop_problems, optimizer_problems
 
 _LOADERS = ('train_dataloader', 'val_dataloader')
 
 
 def config_problems(config: Config, builds: bool = True) -> List[Problem]:
-    """All that is wrong with the model, distiller and hooks of a config.
+    """All that is wrong with a config, but for the files it names.
 
     Nothing is downloaded, no file of weights and no data is read. Each check
     stands alone: one that fails hides no other.
@@ -38,6 +40,8 @@ def config_problems(config: Config, builds: bool = True) -> List[Problem]:
     looks = [algorithm_problems, part_problems, distiller_problems]
     looks += [weight_problems, mapping_problems, use_problems]
     looks += [hook_problems, schedule_problems, interval_problems]
+    looks += [loader_problems, metric_problems, loop_problems]
+    looks += [optimizer_problems, key_problems]
     found = gathered([*looks, _class_problems], 'config', config)
     if builds:
         # Whoever does not build need not wait for what it imports.

@@ -1,10 +1,10 @@
-"""Hooks and loops: types, keys, schedules and intervals."""
+"""Hooks: types, keys, schedules and intervals."""
 
 import fnmatch
 from typing import Any, Dict, Iterator, Optional, Tuple
 
 from mmengine.config import Config
-from mmengine.registry import HOOKS, LOOPS
+from mmengine.registry import HOOKS
 
 from ..schedules import weight_hooks
 from ..weight_ranges import check_schedule
@@ -14,8 +14,6 @@ from .loss_names import own_loss_names
 from .problem import Problem
 from .signatures import what_is_known
 
-#: What a loop is given by the Runner.
-_OF_RUNNER = ('runner', 'dataloader', 'by_epoch')
 #: Hooks that count the training's iterations, with their default interval
 #: and what does not happen where the run is shorter.
 _COUNTING = {
@@ -43,7 +41,7 @@ def hooks_of(config: Config) -> Iterator[Tuple[str, Dict[str, Any]]]:
 
 
 def hook_problems(config: Config) -> Iterator[Problem]:
-    """Types and keys of the hooks, and of a training loop of mmtat.
+    """Types and keys of the hooks.
 
     Args:
         config (Config): Of a training.
@@ -54,11 +52,6 @@ def hook_problems(config: Config) -> Iterator[Problem]:
     for place, hook in hooks_of(config):
         # The Runner takes it out before it builds.
         yield from component_problems(hook, place, HOOKS, also=('priority',))
-    loop = config.get('train_cfg') or {}
-    if str(loop.get('type')).startswith('mmtat.'):
-        yield from component_problems(
-            loop, 'train_cfg', LOOPS, also=_OF_RUNNER
-        )
 
 
 def schedule_problems(config: Config) -> Iterator[Problem]:

@@ -81,7 +81,8 @@ def did_you_mean(name: Any, known: Iterable[str]) -> str:
     Returns:
         str: Begins with a semicolon; empty where nothing is close.
     """
-    close = difflib.get_close_matches(str(name), list(known), n=2)
+    names = list(dict.fromkeys(known))
+    close = difflib.get_close_matches(str(name), names, n=2)
     words = ' or '.join(map(repr, close))
     return f'; did you mean {words}?' if close else ''
 

@@ -132,7 +132,11 @@ def close_configs(name: str, *packages: str) -> str:
     close = list(dict.fromkeys([*begin[:3], *close]))[:4]
     if not close:
         folders = sorted(
-            {c.split('/')[0] for p in packages for c in zoo_configs(p)}
+            {
+                config.split('/')[0]
+                for package in packages or PACKAGES
+                for config in zoo_configs(package)
+            }
         )
         return f'the folders of the zoo are {", ".join(folders)}'
     return 'close matches: ' + ', '.join(known[stem] for stem in close)
