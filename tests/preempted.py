@@ -71,6 +71,15 @@ class SignalAt(Hook):
 
 
 @HOOKS.register_module()
+class FailAt(Hook):
+    """Fails in an iteration that the environment names."""
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if str(runner.iter) == os.environ.get('FAIL_AT'):
+            raise RuntimeError('Wrong by purpose')
+
+
+@HOOKS.register_module()
 class KillOnce(Hook):
     """Kills one rank amid a step, the first time that it runs."""
 

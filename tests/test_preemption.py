@@ -159,6 +159,39 @@ def test_data_workers_outlive_a_signal_to_the_whole_job(tmp_path, monkeypatch):
     )
 
 
+@pytest.mark.parametrize(
+    'ending',
+    [
+        'as it should',
+        pytest.param('by an error', marks=pytest.mark.slow),
+        pytest.param('by an epoch', marks=pytest.mark.slow),
+        pytest.param('when it was asked', marks=pytest.mark.slow),
+    ],
+)
+def test_a_process_ends_with_its_data_workers(tmp_path, ending):
+    folder, by_epoch = tmp_path / 'run', ending == 'by an epoch'
+    folder.mkdir()
+    config = build(folder, workers=2, persistent=True, by_epoch=by_epoch)
+    config['custom_hooks'].append(dict(type='FailAt'))
+    asked = {'by an error': dict(FAIL_AT='3')}
+    asked['when it was asked'] = dict(SIGNAL_AT='SIGTERM train 6 all 0')
+    done = subprocess.run(
+        [
+            *(sys.executable, 'tools/train.py'),
+            preempted.command_of(config, folder),
+        ],
+        cwd=ROOT,
+        env=preempted.environment(**asked.get(ending, {})),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    status = {'by an error': 1, 'when it was asked': 75}.get(ending, 0)
+    assert done.returncode == status, done.stderr[-3000:]
+    assert 'Exception ignored' not in done.stderr
+    assert ('Wrong by purpose' in done.stderr) is (ending == 'by an error')
+
+
 def test_the_stock_hook_saves_as_well(tmp_path, monkeypatch):
     monkeypatch.setenv('SIGNAL_AT', 'SIGTERM train 6 self 0')
     config = build(tmp_path / 'cut')

@@ -17,13 +17,9 @@ from torch.utils.data import DataLoader
 from mmtat.registry import HOOKS
 
 from ..saving.agreement import Agreement, smallest_of_all
-from ..saving.asked_to_leave import (
-    AskedToLeave,
-    Preempted,
-    Shielded,
-    was_asked_before,
-)
+from ..saving.asked_to_leave import AskedToLeave, Preempted, was_asked_before
 from ..saving.broken_off import break_off, can_break_off
+from ..saving.data_workers import Shielded
 from ..saving.extra_checkpoint import checkpoint_hook, is_saved, save_extra
 
 
@@ -88,7 +84,9 @@ class PreemptionHook(Hook):
         for loop in (runner._train_loop, runner._val_loop):
             loader = getattr(loop, 'dataloader', None)
             if isinstance(loader, DataLoader):
-                loader.worker_init_fn = Shielded.around(loader.worker_init_fn)
+                loader.worker_init_fn = Shielded.around(
+                    loader.worker_init_fn, self._asked.has_ended
+                )
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None

@@ -1,6 +1,7 @@
 """Signals that ask a run to leave, and the status that it leaves with."""
 
 import contextlib
+import multiprocessing.util
 import os
 import signal
 import threading
@@ -74,9 +75,17 @@ class AskedToLeave:
         self._previous: Dict[int, Any] = {}
         self._note: Optional[Path] = None
         self._second = _SecondSignal()
+        #: Not 0 when the run has ended; its data workers see that, too.
+        self.has_ended = multiprocessing.RawValue('b', 0)
+        self._at_exit: Optional[multiprocessing.util.Finalize] = None
 
     def listen(self) -> None:
         """Take the signals over; elsewhere than in the main thread, not."""
+        # At the process's exit: before it asks its workers to end and waits
+        # for them. atexit would not do it in a process of multiprocessing.
+        self._at_exit = multiprocessing.util.Finalize(
+            None, self._end, exitpriority=0
+        )
         if threading.current_thread() is not threading.main_thread():
             return
         for number in SIGNALS:
@@ -87,6 +96,9 @@ class AskedToLeave:
 
     def restore(self) -> None:
         """Give the signals back to whoever had them."""
+        self._end()
+        if self._at_exit is not None:
+            self._at_exit.cancel()
         self._second.forget()
         for number, handler in self._previous.items():
             if signal.getsignal(number) == self._hear:
@@ -98,9 +110,12 @@ class AskedToLeave:
                 self._note.unlink()
             self._note = None
 
+    def _end(self) -> None:
+        self.has_ended.value = 1
+
     def _hear(self, number: int, frame: Optional[FrameType]) -> None:
         if os.getpid() != self._process:
-            _as_a_child(number)
+            end_as_a_child(number)
         elif not self._is_running(frame):
             # An error has ended the run, so that no hook was told.
             self.restore()
@@ -122,8 +137,12 @@ class AskedToLeave:
         return False
 
 
-def _as_a_child(number: int) -> None:
-    """In a fork of the process: end by what ends others, and no more."""
+def end_as_a_child(number: int) -> None:
+    """In a fork of the process: end by what ends others, and no more.
+
+    Args:
+        number (int): Of the signal that came.
+    """
     if number == signal.SIGTERM:
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
@@ -179,42 +198,3 @@ def _leave_at_the_next(heard: int, since: float) -> None:
         if is_another and any(number in SIGNALS for number in numbers):
             _say('A second signal: leaving at once')
             os._exit(STATUS)
-
-
-class Shielded:
-    """Lets a data worker outlive what its run is asked.
-
-    Slurm and others send a signal to every process of a job. The run cannot
-    finish its step without its workers, so they ignore the first.
-
-    Args:
-        begin (Callable[[int], None], optional): The loader's own
-            ``worker_init_fn``.
-    """
-
-    def __init__(self, begin: Any = None) -> None:
-        self._begin = begin
-
-    @classmethod
-    def around(cls, begin: Any) -> 'Shielded':
-        """Shield once.
-
-        Args:
-            begin (Callable[[int], None] | None): Perhaps shielded already.
-
-        Returns:
-            Shielded: Around it.
-        """
-        return begin if isinstance(begin, cls) else cls(begin)
-
-    def __call__(self, worker: int) -> None:  # noqa: D102
-        # A fork of a run that was asked would tell its run's thread.
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, _end_by_the_next)
-        if self._begin is not None:
-            self._begin(worker)
-
-
-def _end_by_the_next(number: int, frame: Optional[FrameType]) -> None:
-    signal.signal(number, signal.SIG_DFL)
