@@ -1,8 +1,11 @@
 """What a process of its own would begin with."""
 
+import gc
+
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.visualization import Visualizer
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 
 def forget_runs():
@@ -15,3 +18,15 @@ def forget_runs():
     kinds = (DefaultScope, MessageHub, MMLogger, Visualizer)
     for kind in (*kinds, *Visualizer.__subclasses__()):
         kind._instance_dict.clear()
+
+
+def end_workers():
+    """End the workers of the data loaders that runs have left.
+
+    The garbage collector takes their queues apart before it asks them to
+    end, waits five seconds for each, and kills it, which torch may take for
+    the death of a worker of the run that is at work then.
+    """
+    for value in gc.get_objects():
+        if type(value) is _MultiProcessingDataLoaderIter:
+            value._shutdown_workers()

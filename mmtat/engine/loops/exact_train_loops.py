@@ -12,7 +12,12 @@ from mmtat.models.utils import kept_random_state
 from mmtat.registry import LOOPS
 
 from ..hooks.safe_checkpoint_hook import SafeCheckpointHook
-from ..saving.positions import begin_at, must_replay, resumable_loader
+from ..saving.positions import (
+    begin_at,
+    must_replay,
+    position,
+    resumable_loader,
+)
 
 
 @LOOPS.register_module()
@@ -111,9 +116,9 @@ class _Batches:
         self._left -= 1
         if not self._left:
             if not replays:
-                self._epoch, amid = begin_at(self._loader, self._skip)
-                # At the end of an epoch the next one begins afterwards.
-                self._iterator = iter(self._loader) if amid else None
+                self._epoch, batches = position(self._loader, self._skip)
+                begin_at(self._loader, self._epoch, batches)
+                self._iterator = iter(self._loader)
             self._arrived()
         return None
 
@@ -189,25 +194,23 @@ class ExactEpochBasedTrainLoop(EpochBasedTrainLoop):
 
     def _batches(self) -> Iterator[Tuple[int, Any]]:
         first = self._iter - self._epoch * len(self.dataloader)
-        if not self._is_resumed or not first:
+        if not self._is_resumed:
+            return enumerate(self.dataloader)
+        replays = must_replay(self.dataloader)
+        if not replays:
+            begin_at(self.dataloader, self._epoch, first)
+        if not first and not self.dataloader.persistent_workers:
+            # To begin an epoch draws a number, which was not drawn when the
+            # file was saved. Workers that live on draw it once for all.
             self._arrive(first)
             return enumerate(self.dataloader)
-        if must_replay(self.dataloader):
-            batches = iter(self.dataloader)
-            for _ in itertools.islice(batches, first):
-                pass
-        elif first == len(self.dataloader):
-            # The file is of its last step: only its end is left to do.
-            batches = iter(())
-        else:
-            begin_at(self.dataloader, self._iter)
-            batches = iter(self.dataloader)
+        batches = iter(self.dataloader)
+        for _ in itertools.islice(batches, first if replays else 0):
+            pass
         self._arrive(first)
         return enumerate(batches, first)
 
     def _arrive(self, first: int) -> None:
-        if not self._is_resumed:
-            return
         self._is_resumed = False
         self._decide_current_val_interval()
         is_due = (

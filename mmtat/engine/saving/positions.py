@@ -183,25 +183,39 @@ def must_replay(loader: DataLoader) -> bool:
     return not is_known or not (is_seeded or loader.num_workers == 0)
 
 
-def begin_at(loader: DataLoader, batches: int) -> Tuple[int, bool]:
+def position(loader: DataLoader, batches: int) -> Tuple[int, int]:
+    """Where in a loader's data a run by iterations is.
+
+    Args:
+        loader (DataLoader): That need not be replayed.
+        batches (int): That the run had trained on; at least 1.
+
+    Returns:
+        tuple[int, int]: The epoch of the data that the last batch was of,
+        and how many batches of it there were.
+    """
+    if _sampler(loader).is_endless:
+        return 0, batches
+    epoch = (batches - 1) // len(loader)
+    return epoch, batches - epoch * len(loader)
+
+
+def begin_at(loader: DataLoader, epoch: int, batches: int) -> None:
     """Let the next iteration of a loader begin amid its data.
 
     Args:
         loader (DataLoader): That need not be replayed.
-        batches (int): That the run had trained on.
-
-    Returns:
-        tuple[int, bool]: The epoch of the data, and whether an iteration of
-        it had begun and not ended.
+        epoch (int): Of the data.
+        batches (int): Of the epoch that the run had trained on; where these
+            are all, the iteration gives none.
     """
     sampler, size = _sampler(loader), loader.batch_sampler.batch_size
-    if sampler.is_endless:
-        sampler.begin_at(0, batches * size)
-        return 0, True
-    epoch, rest = divmod(batches, len(loader))
-    sampler.set_epoch(epoch)
-    sampler.begin_at(epoch * len(sampler), rest * size)
-    return epoch, bool(rest)
+    skip = batches * size
+    if not sampler.is_endless:
+        sampler.set_epoch(epoch)
+        # The last batch may have been a smaller one.
+        skip = min(skip, len(sampler))
+    sampler.begin_at(epoch * len(sampler), skip)
 
 
 def _sampler(loader: DataLoader) -> Any:
