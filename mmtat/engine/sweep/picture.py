@@ -11,8 +11,8 @@ from mmtat.files import write_atomically
 
 from ..seed_statistics import mean_and_std
 from .grid import short_names
+from .points import finished_values, points_of
 from .records import Result
-from .tables import finished_values, points_of
 
 #: From this ratio of its largest to its least value on, an axis is log.
 _LOG_FROM = 10

@@ -3,16 +3,15 @@
 import csv
 import io
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple, Union
+from typing import List, Optional, Union
 
 from mmtat.files import write_atomically
 
 from ..seed_statistics import mean_and_std
 from .grid import Run, short_names
+from .picture import draw
+from .points import finished_values, points_of
 from .records import LOG_FILE, Result
-
-#: Results of one point of the grid, by its labels.
-Points = Dict[Tuple, List[Result]]
 
 
 def describe(run: Run) -> str:
@@ -39,8 +38,6 @@ def write_results(
         out (str | Path): Folder of the sweep.
         metric (str): The metric in table and picture.
     """
-    from .picture import draw
-
     out = Path(out)
     write_csv(results, out)
     write_atomically(out / 'results.md', markdown(results, metric))
@@ -80,38 +77,6 @@ def write_csv(results: List[Result], out: Path) -> None:
 
 def _rounded(seconds: Optional[float]) -> Optional[float]:
     return None if seconds is None else float(f'{seconds:.4g}')
-
-
-def points_of(results: List[Result]) -> Points:
-    """The results by the point of the grid that they are of.
-
-    Args:
-        results (list[Result]): Of a sweep.
-
-    Returns:
-        dict[tuple, list[Result]]: By the labels, in the order of the axes.
-    """
-    points: Points = {}
-    for result in results:
-        points.setdefault(tuple(result.run.labels.values()), []).append(result)
-    return points
-
-
-def finished_values(results: List[Result], metric: str) -> List[float]:
-    """What the runs that finished report.
-
-    Args:
-        results (list[Result]): Of one point of the grid.
-        metric (str): Name of the metric.
-
-    Returns:
-        list[float]: By seed.
-    """
-    return [
-        result.metrics[metric]
-        for result in results
-        if result.status == 'finished' and metric in result.metrics
-    ]
 
 
 def markdown(results: List[Result], metric: str) -> str:
