@@ -11,6 +11,8 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
+from mmtat.engine.launch import load_for_test
+
 from .running import toy_config, train
 from .toys import ToySegmentor, distillation
 
@@ -297,3 +299,22 @@ def test_epochs_resume_as_iterations_do(tmp_path):
     expected, actual = state_of(whole), state_of(resumed)
     for name in expected:
         assert torch.equal(actual[name], expected[name]), name
+
+
+def test_an_averaged_model_is_tested_as_it_was_validated(tmp_path):
+    config = toy_config(
+        tmp_path, model=dict(type='ToySegmentor'), custom_hooks=EMA
+    )
+    expected = train(config).message_hub.get_scalar('val/score').current()
+    config.update(
+        test_dataloader=config['val_dataloader'],
+        test_evaluator=config['val_evaluator'],
+        test_cfg={},
+        experiment_name='test',
+    )
+    runner = Runner.from_cfg(Config(config))
+    load_for_test(runner, str(tmp_path / 'iter_4.pth'))
+    assert runner.test()['score'] == pytest.approx(expected)
+    weights = torch.load(tmp_path / 'iter_4.pth', weights_only=True)
+    for name, tensor in runner.model.state_dict().items():
+        assert torch.equal(tensor, weights['state_dict'][name])

@@ -8,6 +8,7 @@ from typing import Optional, Sequence
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.hooks import EMAHook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
@@ -192,6 +193,10 @@ def load_for_test(runner: Runner, checkpoint: str) -> None:
     Raises:
         ValueError: The file is no checkpoint, or of another model.
     """
+    # It would average on from the file's weights, which are the averaged.
+    runner._hooks = [
+        hook for hook in runner.hooks if not isinstance(hook, EMAHook)
+    ]
     student = bare_model(runner)
     state_dict = read_state_dict(checkpoint, 'checkpoint')
     check_fit(getattr(student, 'module', student), state_dict, strict=True)
