@@ -191,7 +191,7 @@ def test_the_classifiers_checkpoint_is_tested(
     tta, classifier, tmp_path, monkeypatch
 ):
     output = ['--tta'] if tta else ['--show-dir', tmp_path / 'show']
-    out = tmp_path / ('out.pth' if tta else 'out.pkl')
+    out = tmp_path / 'new' / ('out.pth' if tta else 'out.pkl')
     status = run_tool(
         monkeypatch,
         'test',

@@ -1,5 +1,7 @@
 """Options of a test run: painted images, saved predictions, TTA."""
 
+import os
+import os.path as osp
 from typing import Any, Dict, List, Sequence
 
 from mmengine.config import Config
@@ -114,6 +116,7 @@ def save_predictions(config: Config, out: str) -> None:
         evaluator.update(output_dir=out, keep_results=True)
         return
     if out.endswith('.pth'):
+        os.makedirs(osp.dirname(out) or '.', exist_ok=True)
         dump = dict(type='mmtat.PredictionFile', path=out)
     elif out.endswith('.pkl'):
         dump = dict(type='mmengine.DumpResults', out_file_path=out)
