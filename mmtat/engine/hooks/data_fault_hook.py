@@ -5,7 +5,6 @@ from typing import Any, List, Optional, Set
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
-from mmengine.runner.loops import _InfiniteDataloaderIterator
 from torch import distributed
 from torch.utils.data import DataLoader
 
@@ -15,6 +14,7 @@ from ..data_check.checked_pipeline import CheckedPipeline
 from ..data_check.checks import FaultyDataError
 from ..data_check.fault_record import FaultRecord
 from ..data_check.in_run import MOST, check_samples, checked_share, leaves_of
+from ..saving.data_workers import has_running_workers
 
 
 @HOOKS.register_module()
@@ -162,11 +162,8 @@ def _check_all(loader: DataLoader, name: str) -> None:
 
 
 def _has_workers(loop: Any) -> bool:
-    iterator = getattr(loop, 'dataloader_iterator', None)
-    workers = loop.dataloader.num_workers
     checked = [
         isinstance(getattr(leaf, 'pipeline', None), CheckedPipeline)
         for leaf in leaves_of(loop.dataloader.dataset)
     ]
-    is_running = isinstance(iterator, _InfiniteDataloaderIterator) and workers
-    return bool(is_running) and not all(checked)
+    return has_running_workers(loop) and not all(checked)

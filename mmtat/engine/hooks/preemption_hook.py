@@ -12,14 +12,13 @@ from mmengine.runner import (
     Runner,
     find_latest_checkpoint,
 )
-from torch.utils.data import DataLoader
 
 from mmtat.registry import HOOKS
 
 from ..saving.agreement import Agreement, smallest_of_all
 from ..saving.asked_to_leave import AskedToLeave, Preempted, was_asked_before
 from ..saving.broken_off import break_off, can_break_off
-from ..saving.data_workers import Shielded
+from ..saving.data_workers import has_running_workers, shield_workers
 from ..saving.extra_checkpoint import checkpoint_hook, is_saved, save_extra
 
 
@@ -73,6 +72,12 @@ class PreemptionHook(Hook):
         self._leaves_after_epoch = False
         self._asked = AskedToLeave(runner)
         self._asked.listen()
+        if has_running_workers(runner._train_loop):
+            runner.logger.warning(
+                'mmtat.PreemptionHook cannot shield the data workers, which '
+                'run already: a signal to every process of the job ends them '
+                'before the run is saved. Take mmtat.ExactIterBasedTrainLoop'
+            )
         self.before_train(runner)
 
     def before_train(self, runner: Runner) -> None:
@@ -82,11 +87,7 @@ class PreemptionHook(Hook):
             runner (Runner): Its loaders may have been built anew.
         """
         for loop in (runner._train_loop, runner._val_loop):
-            loader = getattr(loop, 'dataloader', None)
-            if isinstance(loader, DataLoader):
-                loader.worker_init_fn = Shielded.around(
-                    loader.worker_init_fn, self._asked.has_ended
-                )
+            shield_workers(loop, self._asked.has_ended)
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None
