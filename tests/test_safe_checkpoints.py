@@ -15,7 +15,7 @@ from mmtat.compat import atomic_saving
 from mmtat.engine.checked_runner import CheckedRunner
 from mmtat.engine.hooks import safe_checkpoint_hook
 from mmtat.engine.saving.newest import newest_loadable
-from mmtat.engine.saving.run_state import differences
+from mmtat.engine.saving.settings import differences
 from mmtat.engine.student_config import student_config
 
 from .running import toy_config, train

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, Dict
 
+from mmengine.dist import is_main_process
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
@@ -11,6 +12,7 @@ from mmtat.models.utils import read_checkpoint, state_dict_of
 
 from .checkpoint_check import check_fit
 from .saving.newest import check_undamaged, newest_loadable
+from .saving.work_dir_lock import lock_work_dir
 
 
 def bare_model(runner: Runner) -> nn.Module:
@@ -38,8 +40,10 @@ class CheckedRunner(Runner):
 
         Raises:
             ValueError: The teacher's file or the checkpoint is not what it
-                must be.
+                must be, or another process trains in the work dir.
         """
+        if is_main_process():
+            lock_work_dir(self.work_dir)
         model = bare_model(self)
         source = self._load_from
         if self._resume and source is None:

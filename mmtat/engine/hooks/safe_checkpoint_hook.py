@@ -6,26 +6,24 @@ from typing import Any, Dict, List, Optional
 
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import CheckpointHook
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 
 from mmtat.files import write_atomically
 from mmtat.models.utils import random_state, set_random_state
 from mmtat.registry import HOOKS
 
 from ..checked_runner import bare_model
-from ..plain import to_plain
 from ..saving.newest import newest_loadable
 from ..saving.removal import RemovesLater, remove
 from ..saving.restarts import resume_after_restart
 from ..saving.run_state import (
-    differences,
     gather_ranks,
-    is_harmless,
     pending_gradients,
     restore_rank,
     set_gradients,
-    without_free_hooks,
 )
+from ..saving.settings import differences, is_harmless, settings_of
+from ..saving.work_dir_lock import lock_work_dir, unlock_work_dir
 
 STATE = 'run_state'
 
@@ -65,8 +63,13 @@ class SafeCheckpointHook(CheckpointHook):
 
         Args:
             runner (Runner): Of the run.
+
+        Raises:
+            ValueError: Another process trains in the work dir.
         """
         folder = Path(runner.work_dir)
+        if is_main_process() and isinstance(runner._train_loop, BaseLoop):
+            lock_work_dir(folder)
         if self.out_dir not in (None, runner.work_dir):
             folder = Path(self.out_dir, folder.name)
         resume_after_restart(runner, folder)
@@ -74,6 +77,14 @@ class SafeCheckpointHook(CheckpointHook):
             newest = newest_loadable(folder)
             runner._load_from = None if newest is None else str(newest)
             runner._resume = newest is not None
+
+    def after_run(self, runner: Runner) -> None:
+        """Let others train in the work dir.
+
+        Args:
+            runner (Runner): Of the run.
+        """
+        unlock_work_dir(runner.work_dir)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: Dict) -> None:
         """Keep what a resumed run goes on with, and compare its settings.
@@ -97,9 +108,7 @@ class SafeCheckpointHook(CheckpointHook):
                 'on exactly'
             )
             return
-        changes = differences(
-            self._resumed['settings'], self._settings(runner)
-        )
+        changes = differences(self._resumed['settings'], settings_of(runner))
         refused = [line for line in changes if not is_harmless(line)]
         if refused and not self.allow_changes:
             listed = '\n  '.join(refused[:20])
@@ -182,18 +191,9 @@ class SafeCheckpointHook(CheckpointHook):
         checkpoint[STATE] = dict(
             ranks=self._ranks,
             gradients=pending_gradients(bare_model(runner)),
-            settings=self._settings(runner),
+            settings=settings_of(runner),
             validated=self._is_validated,
         )
-
-    def _settings(self, runner: Runner) -> Dict[str, Any]:
-        settings = to_plain(runner.cfg.to_dict(), 'config')
-        hook = settings.get('default_hooks', {}).get('checkpoint') or {}
-        hook.pop('allow_changes', None)
-        for name in ('default_hooks', 'custom_hooks'):
-            if settings.get(name):
-                settings[name] = without_free_hooks(settings[name])
-        return dict(settings, number_of_processes=get_world_size())
 
     def _save_checkpoint_with_step(
         self, runner: Runner, step: int, meta: Dict

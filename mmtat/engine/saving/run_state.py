@@ -1,10 +1,10 @@
-"""What a run is beside its weights: random numbers, position, settings.
+"""What a run is beside its weights: random numbers, waiting gradients.
 
 All of it is tensors and plain values, so that a checkpoint which carries it
 is loaded by ``weights_only=True``.
 """
 
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List
 
 import numpy as np
 import torch
@@ -145,100 +145,3 @@ def set_gradients(
             parameter.grad = gradients[name].to(
                 parameter.device, parameter.dtype, copy=True
             )
-
-
-#: Settings that change nothing of what is trained.
-_FREE = (
-    *('work_dir', 'resume', 'load_from', 'launcher', 'log_level'),
-    *('visualizer', 'vis_backends', 'log_processor', 'experiment_name'),
-    *('local_rank', 'gpu_ids', 'trust_checkpoint'),
-)
-
-
-#: Settings that change no step that both runs have: how long, how often.
-_HARMLESS = (
-    *('train_cfg.max_iters', 'train_cfg.max_epochs', 'train_cfg.val_'),
-    *('train_cfg.dynamic_intervals', 'val_', 'test_'),
-    *('default_hooks.logger.', 'default_hooks.checkpoint.'),
-)
-
-
-def is_harmless(difference: str) -> bool:
-    """Whether a run may differ in this and still go on exactly.
-
-    Args:
-        difference (str): Of :func:`differences`.
-
-    Returns:
-        bool: True for the run's length, validation, log and saving.
-    """
-    return difference.startswith(_HARMLESS)
-
-
-def differences(
-    old: Any, new: Any, name: str = '', free: Optional[tuple] = _FREE
-) -> List[str]:
-    """What differs between two plain configs.
-
-    Args:
-        old (Any): A config, or a part of one.
-        new (Any): Another.
-        name (str): Where it stands.
-        free (tuple[str], optional): Keys that are left out at the top.
-
-    Returns:
-        list[str]: As ``train_dataloader.batch_size: 4 became 8``.
-    """
-    if isinstance(old, dict) and isinstance(new, dict):
-        keys = [
-            k for k in dict.fromkeys([*old, *new]) if k not in (free or ())
-        ]
-        return [
-            line
-            for key in keys
-            for line in differences(
-                old.get(key),
-                new.get(key),
-                f'{name}.{key}' if name else str(key),
-                None,
-            )
-        ]
-    if isinstance(old, (list, tuple)) and isinstance(new, (list, tuple)):
-        if len(old) == len(new):
-            return [
-                line
-                for index, pair in enumerate(zip(old, new))
-                for line in differences(*pair, f'{name}[{index}]', None)
-            ]
-    if old == new:
-        return []
-    return [f'{name}: {_short(old)} became {_short(new)}']
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + '...'
-
-
-#: A run may go on with or without them.
-_FREE_HOOKS = ('mmtat.PreemptionHook', 'mmtat.NonFiniteHook')
-
-
-def without_free_hooks(hooks: Any) -> Any:
-    """The hooks that can change what is trained.
-
-    Args:
-        hooks (dict | list): Configs, with names or without.
-
-    Returns:
-        dict | list: As it came.
-    """
-    if isinstance(hooks, dict):
-        return {
-            name: hook for name, hook in hooks.items() if not _is_free(hook)
-        }
-    return [hook for hook in hooks if not _is_free(hook)]
-
-
-def _is_free(hook: Any) -> bool:
-    return isinstance(hook, dict) and hook.get('type') in _FREE_HOOKS
