@@ -1,5 +1,6 @@
 """Two trainings at once cannot harm each other."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -83,6 +84,21 @@ def test_forks_do_not_hold_the_lock(tmp_path):
     unlock_work_dir(tmp_path)
     unlock_work_dir(tmp_path)
     assert str(tmp_path) not in work_dir_lock._held
+
+
+def test_a_training_on_another_machine_is_a_warning(
+    tmp_path, holder, monkeypatch
+):
+    lines = []
+    monkeypatch.setattr(
+        work_dir_lock, 'print_log', lambda *args: lines.append(args)
+    )
+    monkeypatch.setattr(work_dir_lock.socket, 'gethostname', lambda: 'other')
+    lock_work_dir(tmp_path / 'run')
+    [(line, _, level)] = lines
+    assert level == logging.WARNING
+    assert f'process {holder.pid} on' in line and 'that machine' in line
+    assert not work_dir_lock._held
 
 
 def test_where_there_are_no_locks_a_training_goes_on(tmp_path, monkeypatch):
