@@ -98,7 +98,7 @@ def test_a_training_on_another_machine_is_a_warning(
     [(line, _, level)] = lines
     assert level == logging.WARNING
     assert f'process {holder.pid} on' in line and 'that machine' in line
-    assert not work_dir_lock._held
+    assert str(tmp_path / 'run') not in work_dir_lock._held
 
 
 def test_where_there_are_no_locks_a_training_goes_on(tmp_path, monkeypatch):
@@ -106,6 +106,6 @@ def test_where_there_are_no_locks_a_training_goes_on(tmp_path, monkeypatch):
         raise OSError(95, 'Operation not supported')
 
     monkeypatch.setattr(work_dir_lock.fcntl, 'lockf', unsupported)
-    lock_work_dir(tmp_path)
-    lock_work_dir(tmp_path / 'a folder that is not there')
-    assert not work_dir_lock._held
+    for folder in (tmp_path, tmp_path / 'a folder that is not there'):
+        lock_work_dir(folder)
+        assert str(folder) not in work_dir_lock._held

@@ -12,7 +12,7 @@ from mmtat.models.utils import read_checkpoint, state_dict_of
 
 from .checkpoint_check import check_fit
 from .saving.newest import check_undamaged, newest_loadable
-from .saving.work_dir_lock import lock_work_dir
+from .saving.work_dir_lock import lock_work_dir, unlock_work_dir
 
 
 def bare_model(runner: Runner) -> nn.Module:
@@ -44,6 +44,14 @@ class CheckedRunner(Runner):
         """
         if is_main_process():
             lock_work_dir(self.work_dir)
+        try:
+            self._check()
+        except Exception:
+            unlock_work_dir(self.work_dir)
+            raise
+        super().dump_config()
+
+    def _check(self) -> None:
         model = bare_model(self)
         source = self._load_from
         if self._resume and source is None:
@@ -61,7 +69,6 @@ class CheckedRunner(Runner):
                 _check_resumable(checkpoint, source, model)
         if hasattr(model, 'load_teacher'):
             model.load_teacher()
-        super().dump_config()
 
 
 def _check_resumable(

@@ -45,6 +45,16 @@ class Operations:
     distillation: float = 0.0
 
 
+class _NoModules(contextlib.nullcontext):
+    """Lets a counter count for the whole step alone.
+
+    The backward of a distillation amid the student's forward breaks torch's
+    bookkeeping of the modules it is in, which is an error in torch 2.4.
+    """
+
+    parents = frozenset({'Global'})
+
+
 def operations(step: FakeStep) -> Operations:
     """Count the multiply-adds of a step, for one image.
 
@@ -58,6 +68,7 @@ def operations(step: FakeStep) -> Operations:
         ValueError: The model cannot be run on fake tensors.
     """
     counter = FlopCounterMode(display=False, custom_mapping=_formulas())
+    counter.mod_tracker = _NoModules()
     model, found = step.model, Counter()
 
     @contextlib.contextmanager
