@@ -147,6 +147,11 @@ MATRIX = [
         1,
         r"--out must be a .pth or a .pkl file here, got '.*new.txt'",
     ),
+    (
+        'test {tested} {student} --out {notes}/x.pth',
+        1,
+        r"--out: the folder '.*notes.txt' cannot be made",
+    ),
     # --- distill
     ('distill --student {plain}', 2, 'arguments are required: --teacher'),
     (

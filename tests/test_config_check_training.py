@@ -2,6 +2,7 @@
 
 import pytest
 from mmengine.config import Config
+from mmseg.datasets.transforms import Albu
 
 from mmtat.engine.config_check import config_problems
 
@@ -77,6 +78,10 @@ MISTAKES = {
         {'train_cfg.max_iters': -1},
         'train_cfg.max_iters: must be a positive whole number, got -1',
     ),
+    'iterations and a half': (
+        {'train_cfg.max_iters': 2.5},
+        'train_cfg.max_iters: must be a positive whole number, got 2.5',
+    ),
     'iterations that are no number': (
         {'train_cfg.max_iters': 'many'},
         "train_cfg.max_iters: must be a positive whole number, got 'many'",
@@ -149,6 +154,11 @@ def test_a_slip_in_a_key_of_the_runner_is_a_warning(toy):
     )
 
 
+def test_whole_numbers_may_be_floats(toy):
+    toy.train_cfg.max_iters = 4e4
+    assert lines_of(toy) == []
+
+
 def test_transforms_are_looked_at_wherever_they_stand():
     config = Config.fromfile(VOC)
     assert lines_of(config) == []
@@ -161,11 +171,13 @@ def test_transforms_are_looked_at_wherever_they_stand():
         )
     )
     place = 'train_dataloader.dataset.datasets[0].pipeline'
-    pipeline.append(dict(type='Albu', transforms=[dict(type='Blur')]))
+    foreign = [dict(type='Blur')]
+    pipeline.append(dict(type='Albu', transforms=foreign))
+    pipeline.append(dict(type=Albu, transforms=foreign))
     first, second = lines_of(config)
     assert first.startswith(f'{place}[3].cat_max_rato: RandomCrop has no')
     assert second.startswith(
-        f'{place}[{len(pipeline) - 2}].transforms[0][0].type: there is no '
+        f'{place}[{len(pipeline) - 3}].transforms[0][0].type: there is no '
         "transform 'RandomFlipp'; did you mean 'RandomFlip'"
     )
 

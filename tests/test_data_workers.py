@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from types import SimpleNamespace
 
@@ -15,6 +17,7 @@ from mmtat.engine.saving.data_workers import Shielded, shield_workers
 
 from .running import toy_config
 from .toys import ToySegmentor  # noqa: F401
+from .voc import ROOT
 
 
 @pytest.fixture
@@ -78,6 +81,42 @@ def test_after_its_run_it_ends_as_torch_has_it(worker, asked):
     assert process.exitcode == 0
 
 
+STUCK = """
+import multiprocessing, signal, sys, time
+from types import SimpleNamespace
+import threading
+from mmtat.engine.saving import asked_to_leave
+from mmtat.engine.saving.data_workers import Shielded
+
+asked_to_leave.LAST_WORDS = 0.5
+asked = asked_to_leave.AskedToLeave(SimpleNamespace().__class__)
+asked.listen()
+ready = multiprocessing.Event()
+
+def work():
+    Shielded(asked.has_ended)(0)
+    # As one that never gets back from C.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    ready.set()
+    time.sleep(600)
+
+multiprocessing.Process(target=work, daemon=True).start()
+ready.wait()
+print('done', flush=True)
+"""
+
+
+def test_a_worker_that_is_stuck_does_not_hold_up_the_end():
+    done = subprocess.run(
+        [sys.executable, '-c', STUCK],
+        env=dict(os.environ, PYTHONPATH=str(ROOT)),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (0, 'done\n'), done.stderr
+
+
 def test_all_loaders_of_a_loop_are_shielded_once():
     loaders = [DataLoader([0]) for _ in range(3)]
     shifted = dict(blur=loaders[1], noise=loaders[2])
@@ -92,7 +131,7 @@ def test_all_loaders_of_a_loop_are_shielded_once():
 
 
 @pytest.mark.parametrize('workers', [0, 1])
-def test_workers_that_run_already_are_a_warning(tmp_path, workers, caplog):
+def test_workers_that_run_already_are_a_warning(tmp_path, workers):
     config = toy_config(tmp_path, model=dict(type='ToySegmentor'), max_iters=1)
     config['train_dataloader'].update(num_workers=workers)
     config['default_hooks']['preemption'] = dict(type='mmtat.PreemptionHook')

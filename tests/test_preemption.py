@@ -7,6 +7,7 @@ import sys
 import threading
 
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
@@ -126,6 +127,29 @@ def test_a_validation_is_broken_off_and_done_again(tmp_path, monkeypatch):
         custom_hooks=[dict(type='EMAHook', momentum=0.1)],
     )
     assert last['preempted'] is True
+
+
+def test_the_last_validation_of_a_run_by_epochs_is_done_again(
+    tmp_path, monkeypatch
+):
+    options = dict(by_epoch=True, checkpoint=dict(by_epoch=True, interval=1))
+    train(build(tmp_path / 'whole', **options))
+    monkeypatch.setenv('SIGNAL_AT', 'SIGTERM val 15 self 0')
+    leave(build(tmp_path / 'cut', **options))
+    monkeypatch.delenv('SIGNAL_AT')
+    assert 'best_score_epoch_3.pth' not in names(tmp_path / 'cut')
+    train(build(tmp_path / 'cut', resume=True, **options))
+    assert names(tmp_path / 'cut') == names(tmp_path / 'whole')
+    cut, whole = (
+        torch.load(
+            tmp_path / name / 'best_score_epoch_3.pth', weights_only=True
+        )
+        for name in ('cut', 'whole')
+    )
+    assert_same(cut['state_dict'], whole['state_dict'])
+    scores = cut['message_hub']['log_scalars']['val/score']
+    assert len(scores['log_history']) == 3
+    assert_same(scores, whole['message_hub']['log_scalars']['val/score'])
 
 
 @pytest.mark.slow

@@ -52,7 +52,8 @@ def _check_interfaces() -> None:
     asked = os.environ.get(INTERFACES, '').split(',')
     known = [name for _, name in socket.if_nameindex()]
     for name in filter(None, asked):
-        if name not in known:
+        # A label of an address, as eth0:1, is one of its interface.
+        if name.partition(':')[0] not in known:
             raise ValueError(
                 f'{INTERFACES}: this machine has no network interface '
                 f'{name!r}; it has {", ".join(known)}'

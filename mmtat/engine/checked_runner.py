@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any, Dict
 
-from mmengine.dist import is_main_process
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
@@ -42,8 +41,7 @@ class CheckedRunner(Runner):
             ValueError: The teacher's file or the checkpoint is not what it
                 must be, or another process trains in the work dir.
         """
-        if is_main_process():
-            lock_work_dir(self.work_dir)
+        lock_work_dir(self.work_dir)
         try:
             self._check()
         except Exception:

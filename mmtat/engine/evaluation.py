@@ -61,7 +61,8 @@ class PredictionFile(BaseMetric):
 
 
 def _on_cpu(value: Any) -> Any:
-    return value.detach().cpu() if isinstance(value, Tensor) else value
+    # A view would take the whole batch along to the other processes.
+    return value.detach().cpu().clone() if isinstance(value, Tensor) else value
 
 
 def draw_predictions(config: Config, folder: str) -> None:
@@ -116,7 +117,7 @@ def save_predictions(config: Config, out: str) -> None:
         evaluator.update(output_dir=out, keep_results=True)
         return
     if out.endswith('.pth'):
-        os.makedirs(osp.dirname(out) or '.', exist_ok=True)
+        _make_folder(osp.dirname(out) or '.')
         dump = dict(type='mmtat.PredictionFile', path=out)
     elif out.endswith('.pkl'):
         dump = dict(type='mmengine.DumpResults', out_file_path=out)
@@ -126,6 +127,15 @@ def save_predictions(config: Config, out: str) -> None:
         )
     metrics = [evaluator] if single else list(evaluator)
     config.test_evaluator = metrics + [dump]
+
+
+def _make_folder(folder: str) -> None:
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f'--out: the folder {folder!r} cannot be made: {error.strerror}'
+        ) from error
 
 
 def use_tta(config: Config) -> None:

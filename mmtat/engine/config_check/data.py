@@ -64,7 +64,8 @@ def _dataset_problems(dataset: Any, place: str) -> Iterator[Problem]:
 def _transform_problems(transforms: Any, place: str) -> Iterator[Problem]:
     for where, own in _listed(transforms, place):
         yield from component_problems(own, where, TRANSFORMS)
-        if str(own.get('type')).rpartition('.')[2] not in _FOREIGN:
+        kind = getattr(own.get('type'), '__name__', str(own.get('type')))
+        if kind.rpartition('.')[2] not in _FOREIGN:
             yield from _transform_problems(
                 own.get('transforms'), f'{where}.transforms'
             )

@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+from numbers import Real
 from typing import Any, Dict, Iterator
 
 from mmengine.config import Config
@@ -48,8 +49,8 @@ def loop_problems(config: Config) -> Iterator[Problem]:
             yield from component_problems(named, name, LOOPS, also=_OF_RUNNER)
         for key in _COUNTS:
             count = loop.get(key, 1)
-            is_whole = isinstance(count, int) and not isinstance(count, bool)
-            if not is_whole or count < 1:
+            # mmengine takes 4e4.
+            if not isinstance(count, Real) or count < 1 or count % 1:
                 yield Problem(
                     f'{name}.{key}',
                     f'must be a positive whole number, got {count!r}',

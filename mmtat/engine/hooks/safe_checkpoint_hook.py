@@ -68,7 +68,7 @@ class SafeCheckpointHook(CheckpointHook):
             ValueError: Another process trains in the work dir.
         """
         folder = Path(runner.work_dir)
-        if is_main_process() and isinstance(runner._train_loop, BaseLoop):
+        if isinstance(runner._train_loop, BaseLoop):
             lock_work_dir(folder)
         if self.out_dir not in (None, runner.work_dir):
             folder = Path(self.out_dir, folder.name)

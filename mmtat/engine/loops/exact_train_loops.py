@@ -179,8 +179,12 @@ class ExactEpochBasedTrainLoop(EpochBasedTrainLoop):
         self._is_resumed = self._iter > 0
         if self._is_resumed:
             _rebuild(self)
-            if must_replay(self.dataloader):
-                self._replay_epochs()
+        if self._is_resumed and self._epoch >= self._max_epochs:
+            # Nothing is left, but perhaps the validation of the last epoch.
+            self.runner.call_hook('before_train')
+            self._arrive(0)
+            self.runner.call_hook('after_train')
+            return self.runner.model
         return super().run()
 
     def run_epoch(self) -> None:
@@ -197,7 +201,9 @@ class ExactEpochBasedTrainLoop(EpochBasedTrainLoop):
         if not self._is_resumed:
             return enumerate(self.dataloader)
         replays = must_replay(self.dataloader)
-        if not replays:
+        if replays:
+            self._replay_epochs()
+        else:
             begin_at(self.dataloader, self._epoch, first)
         if not first and not self.dataloader.persistent_workers:
             # To begin an epoch draws a number, which was not drawn when the
@@ -216,7 +222,10 @@ class ExactEpochBasedTrainLoop(EpochBasedTrainLoop):
         is_due = (
             not first
             and self._epoch >= self.val_begin
-            and self._epoch % self.val_interval == 0
+            and (
+                self._epoch % self.val_interval == 0
+                or self._epoch == self._max_epochs
+            )
         )
         _restore(self.runner, is_due)
 
@@ -229,6 +238,8 @@ class ExactEpochBasedTrainLoop(EpochBasedTrainLoop):
                 self.dataloader.sampler.set_epoch(epoch)
             for _ in self.dataloader:
                 pass
+        if hasattr(self.dataloader.sampler, 'set_epoch'):
+            self.dataloader.sampler.set_epoch(self._epoch)
 
 
 def _rebuild(loop: Union[IterBasedTrainLoop, EpochBasedTrainLoop]) -> bool:

@@ -1,6 +1,7 @@
 """Signals that ask a run to leave, and the status that it leaves with."""
 
 import contextlib
+import multiprocessing
 import multiprocessing.util
 import os
 import signal
@@ -15,6 +16,9 @@ from mmengine.runner import Runner
 
 #: What Slurm, torchrun, systemd and the clouds announce the end with.
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+
+#: Seconds that a data worker has to end when its run is over.
+LAST_WORDS = 5.0
 
 #: The status of a run that can go on later: EX_TEMPFAIL of sysexits.h.
 STATUS = 75
@@ -84,7 +88,7 @@ class AskedToLeave:
         # At the process's exit: before it asks its workers to end and waits
         # for them. atexit would not do it in a process of multiprocessing.
         self._at_exit = multiprocessing.util.Finalize(
-            None, self._end, exitpriority=0
+            None, self._end_with_workers, exitpriority=0
         )
         if threading.current_thread() is not threading.main_thread():
             return
@@ -112,6 +116,20 @@ class AskedToLeave:
 
     def _end(self) -> None:
         self.has_ended.value = 1
+
+    def _end_with_workers(self) -> None:
+        """Python would wait for ever for a worker that is stuck in C."""
+        self._end()
+        # It ends them all, and torch may say that one did not end by itself.
+        workers = [p for p in multiprocessing.active_children() if p.daemon]
+        for worker in workers:
+            worker.terminate()
+        until = time.monotonic() + LAST_WORDS
+        for worker in workers:
+            with contextlib.suppress(RuntimeError):
+                worker.join(max(0.0, until - time.monotonic()))
+                if worker.is_alive():
+                    worker.kill()
 
     def _hear(self, number: int, frame: Optional[FrameType]) -> None:
         if os.getpid() != self._process:
