@@ -84,31 +84,33 @@ def test_after_its_run_it_ends_as_torch_has_it(worker, asked):
 STUCK = """
 import multiprocessing, signal, sys, time
 from types import SimpleNamespace
-import threading
 from mmtat.engine.saving import asked_to_leave
 from mmtat.engine.saving.data_workers import Shielded
 
 asked_to_leave.LAST_WORDS = 0.5
-asked = asked_to_leave.AskedToLeave(SimpleNamespace().__class__)
+asked = asked_to_leave.AskedToLeave(SimpleNamespace)
 asked.listen()
 ready = multiprocessing.Event()
 
 def work():
     Shielded(asked.has_ended)(0)
-    # As one that never gets back from C.
+    # As one that never comes back from C.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     ready.set()
     time.sleep(600)
 
 multiprocessing.Process(target=work, daemon=True).start()
 ready.wait()
+if sys.argv[1] == 'well':
+    asked.restore()
 print('done', flush=True)
 """
 
 
-def test_a_worker_that_is_stuck_does_not_hold_up_the_end():
+@pytest.mark.parametrize('ending', ['well', 'by an error'])
+def test_a_worker_that_is_stuck_does_not_hold_up_the_end(ending):
     done = subprocess.run(
-        [sys.executable, '-c', STUCK],
+        [sys.executable, '-c', STUCK, ending],
         env=dict(os.environ, PYTHONPATH=str(ROOT)),
         capture_output=True,
         text=True,

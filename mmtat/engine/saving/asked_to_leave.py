@@ -81,13 +81,13 @@ class AskedToLeave:
         self._second = _SecondSignal()
         #: Not 0 when the run has ended; its data workers see that, too.
         self.has_ended = multiprocessing.RawValue('b', 0)
-        self._at_exit: Optional[multiprocessing.util.Finalize] = None
 
     def listen(self) -> None:
         """Take the signals over; elsewhere than in the main thread, not."""
         # At the process's exit: before it asks its workers to end and waits
         # for them. atexit would not do it in a process of multiprocessing.
-        self._at_exit = multiprocessing.util.Finalize(
+        # The workers of a loader without end outlive a run that ended well.
+        multiprocessing.util.Finalize(
             None, self._end_with_workers, exitpriority=0
         )
         if threading.current_thread() is not threading.main_thread():
@@ -100,9 +100,7 @@ class AskedToLeave:
 
     def restore(self) -> None:
         """Give the signals back to whoever had them."""
-        self._end()
-        if self._at_exit is not None:
-            self._at_exit.cancel()
+        self.has_ended.value = 1
         self._second.forget()
         for number, handler in self._previous.items():
             if signal.getsignal(number) == self._hear:
@@ -114,12 +112,9 @@ class AskedToLeave:
                 self._note.unlink()
             self._note = None
 
-    def _end(self) -> None:
-        self.has_ended.value = 1
-
     def _end_with_workers(self) -> None:
         """Python would wait for ever for a worker that is stuck in C."""
-        self._end()
+        self.has_ended.value = 1
         # It ends them all, and torch may say that one did not end by itself.
         workers = [p for p in multiprocessing.active_children() if p.daemon]
         for worker in workers:
