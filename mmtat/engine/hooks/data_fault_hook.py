@@ -56,7 +56,7 @@ class DataFaultHook(Hook):
         # For a test alone the training's data must not be built.
         if not isinstance(runner._train_loop, BaseLoop):
             return
-        if _has_workers(runner.train_loop):
+        if _has_unchecked_workers(runner.train_loop):
             runner.logger.warning(
                 'mmtat.DataFaultHook cannot check the training data, as the '
                 'workers run already: take mmtat.ExactIterBasedTrainLoop, or '
@@ -161,7 +161,7 @@ def _check_all(loader: DataLoader, name: str) -> None:
     check_samples(loader.dataset, most=0.0, name=name)
 
 
-def _has_workers(loop: Any) -> bool:
+def _has_unchecked_workers(loop: Any) -> bool:
     checked = [
         isinstance(getattr(leaf, 'pipeline', None), CheckedPipeline)
         for leaf in leaves_of(loop.dataloader.dataset)
